@@ -370,6 +370,18 @@ def test_files_behind_links_to_folders_are_copied_once(tmp_path):
     assert files == {Path("list.txt"): "list", Path("images/a.png"): "image"}
 
 
+def test_broken_links_and_pipes_of_a_folder_are_left_out_and_named(tmp_path, caplog):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a.png").write_text("image")
+    (tmp_path / "data/b.png").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "data/c.png")
+    Store().fetch(str(tmp_path / "data"), tmp_path / "copy")
+    assert [path.name for path in (tmp_path / "copy").glob("*.png")] == ["a.png"]
+    (warning,) = (each.getMessage() for each in caplog.records if "leaving out" in each.getMessage())
+    assert "leaving out 2 broken links" in warning
+    assert f"{tmp_path}/data/b.png, {tmp_path}/data/c.png" in warning
+
+
 def test_a_second_fetch_to_a_folder_is_refused_while_the_first_one_runs(store, tmp_path):
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "file").write_text("text")

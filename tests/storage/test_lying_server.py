@@ -97,6 +97,26 @@ def test_a_listing_of_new_keys_without_end_ends(server, store, monkeypatch):
     assert server.requests == 6
 
 
+def test_a_listing_of_empty_pages_without_end_ends(server, store, monkeypatch):
+    monkeypatch.setattr("frcnn.storage.network.EMPTY_PAGES", 5)
+    server.answer = lambda query, number: xml(listing([], token=f"page{number}"))
+    with pytest.raises(StoreError, match="a listing of more than 5 empty pages"):
+        store.list("s3://data/set")
+    assert server.requests == 6
+
+
+def test_empty_pages_before_the_keys_are_allowed(server, store, monkeypatch):
+    monkeypatch.setattr("frcnn.storage.network.EMPTY_PAGES", 5)
+    keys = [f"set/{number}" for number in range(12)]
+
+    def answer(query, number):
+        found = [] if number % 4 else [keys[number - 1]]
+        return xml(listing(found, token=f"page{number}" if number < len(keys) else ""))
+
+    server.answer = answer
+    assert [each.name for each in store.list("s3://data/set")] == ["3", "7", "11"]
+
+
 def test_keys_that_are_listed_twice_while_the_bucket_changes_are_one(server, store):
     pages = {1: listing(["set/a", "set/b"], token="b"), 2: listing(["set/b", "set/c"])}
     server.answer = lambda query, number: xml(pages[number])

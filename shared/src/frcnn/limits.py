@@ -28,6 +28,8 @@ OBJECT_BYTES = 64 << 40
 ANSWER_BYTES = 64 * MIB
 # Keys of a listing, and keys that may be listed again: a page, for servers that are changed meanwhile.
 LISTED_KEYS, REPEATED_KEYS = 2_000_000, 1000
+# Successive pages of a listing without a key; some servers skip deleted keys in this way.
+EMPTY_PAGES = 10_000
 # Configurations and records in models; that of the largest backbone has 1 MB and 60,000 values.
 MODEL_TEXT_BYTES, MODEL_TEXT_VALUES = 16 * MIB, 1_000_000
 # Small files written by this program: metrics, lists of checkpoints.

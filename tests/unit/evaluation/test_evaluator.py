@@ -4,6 +4,8 @@ import types
 import numpy as np
 import pytest
 
+from frcnn.data.records.unchanged import FileStates
+from frcnn.errors import DataError
 from frcnn.evaluation.evaluation_state import EvaluationState
 from frcnn.evaluation.evaluator import Evaluator, evaluate
 from frcnn.evaluation.settings import EvaluationSettings
@@ -188,7 +190,7 @@ def test_evaluate_sees_each_batch_once_and_uses_the_settings_of_the_spec():
         SETTINGS.class_names, gt_matching_iou_threshold_range=wanted, use_voc07_11point_metric=True
     )
     dataset = types.SimpleNamespace(
-        batches=Batches([batch for _, batch in pairs]), size=10, steps_per_epoch=2
+        batches=Batches([batch for _, batch in pairs]), size=10, steps_per_epoch=2, files=FileStates(())
     )
     report = evaluate(lambda images, sizes: next(answers), dataset, evaluation_settings(spec))
     assert [result.iou for result in report.results] == [0.5, 0.6, 0.7]
@@ -197,9 +199,25 @@ def test_evaluate_sees_each_batch_once_and_uses_the_settings_of_the_spec():
     assert report == report_of(scenes, settings)
 
 
+def test_an_evaluation_whose_records_are_replaced_has_no_result(tmp_path):
+    record_file = tmp_path / "records"
+    record_file.write_bytes(b"old")
+    found, batch = as_batch(random_scenes(seed=8, images=2))
+    dataset = types.SimpleNamespace(
+        batches=Batches([batch]), size=2, steps_per_epoch=1, files=FileStates.of([record_file])
+    )
+
+    def detect(images, sizes):
+        record_file.write_bytes(b"other")
+        return found
+
+    with pytest.raises(DataError, match=f"{record_file} was replaced while it was in use"):
+        evaluate(detect, dataset, SETTINGS)
+
+
 def test_evaluate_says_when_images_are_missing_and_when_there_are_no_objects(caplog):
     found, batch = as_batch([one_scene([], [[5, 5, 9, 9]], [0.9])])
-    dataset = types.SimpleNamespace(batches=Batches([batch]), size=3, steps_per_epoch=1)
+    dataset = types.SimpleNamespace(batches=Batches([batch]), size=3, steps_per_epoch=1, files=FileStates(()))
     report = evaluate(
         lambda images, sizes: found,
         dataset,

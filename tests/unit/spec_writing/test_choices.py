@@ -66,6 +66,14 @@ def test_settings_follow_the_objects_of_an_image():
     assert (alone.max_objects, alone.rois) == (20, 16)
 
 
+def test_images_that_are_held_out_do_not_count_for_batch_size_and_epochs():
+    chosen = choose(facts(images=120), "accuracy", held_out=60)
+    alone = choose(facts(images=60), "accuracy")
+    assert (chosen.batch, chosen.batch_why, chosen.epochs) == (alone.batch, alone.batch_why, alone.epochs)
+    assert chosen.batch == 2 < choose(facts(images=120), "accuracy").batch
+    assert chosen.images_text() == "120 images (60 for training, 60 for validation)"
+
+
 def test_anchors_cover_every_object_of_the_sample():
     chosen = choose(facts(), "accuracy")
     assert chosen.coverage.objects == 200

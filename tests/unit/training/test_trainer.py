@@ -5,11 +5,12 @@ import math
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from frcnn.distributed.world import RankInfo
-from frcnn.errors import ModelError, RunError, UsageError
+from frcnn.errors import DataError, ModelError, RunError, UsageError
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.checkpoint import load_checkpoint, load_model
 from frcnn.settings.training import training_run
@@ -193,3 +194,38 @@ def test_records_that_are_also_validated_on_are_remarked(tmp_path, caplog):
     )
     assert opened_run._validation(training_run(spec), RankInfo(), False).size == 2
     assert "1 record files are used for training and for validation, such as" in caplog.text
+
+
+class Replace(keras.callbacks.Callback):
+    """Converts other images into the records that a training reads, during its second epoch."""
+
+    def __init__(self, folder, images):
+        super().__init__()
+        self._folder, self._images = folder, images
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            toy_spec(self._folder, images=self._images, validation=0)
+
+
+@pytest.mark.parametrize("images", [8, 1], ids=["other images", "fewer images"])
+def test_a_training_whose_records_are_replaced_ends_before_it_saves_the_epoch(tmp_path, images):
+    spec = toy_spec(tmp_path, validation=0, training=THREE_EPOCHS)
+    with pytest.raises(DataError, match="toy-fold-001-of-002 was replaced while it was in use"):
+        train(training_run(spec), tmp_path / "results", callbacks=[Replace(tmp_path, images)])
+    assert [path.name for path in (tmp_path / "results").glob("*.epoch_*")] == [
+        "frcnn_resnet_10.epoch_1.keras"
+    ]
+    resumed = train(training_run(load_experiment(tmp_path / "spec.txt")), tmp_path / "results")
+    assert resumed.epochs == 1  # the spec of the second conversion
+
+
+def test_a_training_whose_records_are_removed_says_so(tmp_path):
+    spec = toy_spec(tmp_path, images=2, validation=0, training=THREE_EPOCHS)
+
+    class Remove(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            (tmp_path / "toy-fold-001-of-002").unlink(missing_ok=True)
+
+    with pytest.raises(DataError, match="toy-fold-001-of-002 was removed while it was in use"):
+        train(training_run(spec), tmp_path / "results", callbacks=[Remove()])

@@ -108,6 +108,9 @@ def evaluate(
 
     Returns:
         Metrics of all images.
+
+    Raises:
+        DataError: A record file was replaced meanwhile.
     """
     evaluator = Evaluator(settings)
     seen = collect(detector, dataset, settings, description=description, inspection=inspection)
@@ -153,6 +156,9 @@ def collect(
 
     Returns:
         State after one pass.
+
+    Raises:
+        DataError: A record file was replaced meanwhile.
     """
     evaluator = Evaluator(settings)
     batches = dataset.batches.as_numpy_iterator()
@@ -161,4 +167,5 @@ def collect(
         evaluator.update(detections, batch)
         if inspection is not None:
             inspection.update(detections, batch)
+    dataset.files.require_unchanged()
     return evaluator.tally()

@@ -148,6 +148,7 @@ def choose(
     size: tuple[int, int] | None = None,
     gpu_bytes: int = 0,
     main_bytes: int = 8 << 30,
+    held_out: int = 0,
 ) -> Choices:
     """Chooses the settings of a training.
 
@@ -160,6 +161,7 @@ def choose(
         size: Height and width of the network input, px; by default chosen by the size of small objects.
         gpu_bytes: Memory of the GPU, bytes; 0 without a GPU.
         main_bytes: Available main memory, bytes.
+        held_out: Number of the images of `facts` that are for validation only.
 
     Returns:
         The settings.
@@ -169,7 +171,7 @@ def choose(
     rows, columns = size or input_size(facts.height, facts.width, facts.small_side, limits)
     anchors, coverage = _fitted_anchors(facts, rows, columns)
     rois = min(limits.most_rois, max(16, power_of_two(4 * facts.many_objects)))
-    batch, why = batch_size(facts.images, arch, rows * columns, rois, gpu_bytes, main_bytes)
+    batch, why = batch_size(facts.images - held_out, arch, rows * columns, rois, gpu_bytes, main_bytes)
     max_objects = max(20, math.ceil(facts.most_objects * 1.25 / 10) * 10)
     return Choices(
         facts=facts,
@@ -184,10 +186,11 @@ def choose(
         rois=rois,
         batch=batch,
         batch_why=why,
-        epochs=default_epochs(facts.images, pretrained is not None),
+        epochs=default_epochs(facts.images - held_out, pretrained is not None),
         base_lr=float(f"{RATE * (batch / RATE_BATCH) ** 0.5:.1e}"),
         proposals=min(MAX_PROPOSALS, max(200, 4 * max_objects)),
         detections=max(100, 2 * max_objects),
+        held_out=held_out,
     )
 
 

@@ -104,12 +104,10 @@ def write_specs(
         size=size,
         gpu_bytes=gpu_memory(),
         main_bytes=main_memory(),
-    )
-    choices = dataclasses.replace(
-        choices,
-        epochs=choices.epochs if epochs is None else epochs,
         held_out=facts.images * HELD_OUT // 100 if split.drawn else 0,
     )
+    if epochs is not None:
+        choices = dataclasses.replace(choices, epochs=epochs)
     note = _EXIF_NOTE if apply_exif else ""
     texts = {each.spec: note + each.text for each in split.conversions}
     experiment = experiment_text(choices, _places(data, split, out))

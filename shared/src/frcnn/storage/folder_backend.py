@@ -1,6 +1,7 @@
 """Storage backend for a folder on a disk or a shared volume."""
 
 import contextlib
+import logging
 import os
 import shutil
 import tempfile
@@ -9,17 +10,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from frcnn import paths
+from frcnn.console.foreign_text import printable
 from frcnn.errors import StoreError
 from frcnn.locks import exclusive
 from frcnn.storage import checksums
 from frcnn.storage.backend import Entry, Upload
 from frcnn.storage.faults import ChangedError, MissingError, TransientError, disk_full_named
 
+log = logging.getLogger(__name__)
+
 # Prefix of incomplete files and of the folders in which they are written.
 _PARTIAL = ".partial-"
 _LOCK = ".frcnn.lock"
 # Age in seconds after which incomplete files of killed processes are removed.
 _STALE = 86400.0
+_NAMES_SHOWN = 5
 
 
 class FolderBackend:
@@ -36,6 +41,7 @@ class FolderBackend:
         self._root = root
         self._stale: set[Path] = set()
         self._unfinished: set[Path] = set()
+        self._left_out: set[Path] = set()
 
     def where(self, name: str = "") -> str:
         """Returns the path of a file."""
@@ -48,11 +54,13 @@ class FolderBackend:
         """Lists all files and links to files; notes leftovers of killed processes for `remove`.
 
         Links to folders are followed if all files are listed, since data sets on volumes may consist of them.
+        A warning names what is left out: broken links, pipes, sockets and devices.
         """
         top = self._source(below) if below else self._root
         if below and not top.is_dir():
             return []
         found: list[Entry] = []
+        known = set(self._left_out)
         for folder, folders, names in os.walk(top):
             self._stale |= {Path(folder, name) for name in (*folders, *names) if _is_stale(folder, name)}
             folders[:] = [name for name in folders if not name.startswith(_PARTIAL)]
@@ -60,15 +68,30 @@ class FolderBackend:
             for link in (Path(folder, name) for name in folders if not below):
                 if link.is_symlink():
                     found += self._behind(link, {_place(self._root)})
+        self._warn_of(self._left_out - known)
         return sorted(found, key=lambda entry: entry.name)
 
     def _files(self, folder: str, names: Iterable[str]) -> Iterator[Entry]:
         for name in names:
             path = Path(folder, name)
             with contextlib.suppress(FileNotFoundError):  # removed since it was listed
-                if not name.startswith(_PARTIAL) and name != _LOCK and path.is_file():
+                if name.startswith(_PARTIAL) or name == _LOCK:
+                    continue
+                if path.is_file():
                     relative = path.relative_to(self._root).as_posix()
                     yield Entry(relative, path.stat().st_size, _version(path))
+                elif os.path.lexists(path):
+                    self._left_out.add(path)
+
+    def _warn_of(self, left_out: set[Path]) -> None:
+        if left_out:
+            log.warning(
+                "%s: leaving out %d broken links or other entries that are not files: %s%s",
+                printable(self._root, None),
+                len(left_out),
+                ", ".join(printable(path, None) for path in sorted(left_out)[:_NAMES_SHOWN]),
+                ", ..." if len(left_out) > _NAMES_SHOWN else "",
+            )
 
     def _behind(self, link: Path, seen: set[tuple[int, int]]) -> Iterator[Entry]:
         """Yields the files behind a link to a folder, each folder once, since links may form a loop."""

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from frcnn.errors import UsageError
-from frcnn.limits import ANSWER_BYTES
+from frcnn.limits import ANSWER_BYTES, EMPTY_PAGES
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
+_UNFINISHED = b"<IsTruncated>true</IsTruncated>"
+_LISTED = (b"<Contents>", b"<CommonPrefixes>", b"<Upload>", b"<Part>")
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> str:
@@ -87,17 +89,30 @@ def pool(proxy: str = "", ca_file: Path | None = None, **options: Any) -> "PoolM
 
 
 def _bounded(connections: "PoolManager") -> "PoolManager":
-    """Makes a pool read at most `ANSWER_BYTES` of listings, errors and other answers that are kept whole."""
+    """Makes a pool read at most `ANSWER_BYTES` of listings, errors and other answers that are kept whole.
+
+    It also ends a listing whose pages stay empty: the SDK would request the next one forever.
+    """
     send: Callable[..., Any] = connections.urlopen
+    empty = 0
 
     def urlopen(method: str, url: str, *, preload_content: bool = True, **options: Any) -> Any:
+        nonlocal empty
         response = send(method, url, preload_content=False, **options)
         if preload_content or response.status >= 300:
             _keep(response)
+            empty = empty + 1 if _is_empty_page(response.data) else 0
+            if empty > EMPTY_PAGES:
+                raise ValueError(f"a listing of more than {EMPTY_PAGES} empty pages; check S3_ENDPOINT")
         return response
 
     connections.urlopen = urlopen  # type: ignore[method-assign, assignment]
     return connections
+
+
+def _is_empty_page(answer: bytes) -> bool:
+    """Checks whether an answer is a page of a listing that has no entries and is not the last one."""
+    return _UNFINISHED in answer and not any(tag in answer for tag in _LISTED)
 
 
 def _keep(response: Any) -> None:

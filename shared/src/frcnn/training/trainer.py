@@ -18,6 +18,7 @@ from frcnn.training.averaging import AveragedWeights
 from frcnn.training.callbacks.early_stopping import EarlyStop
 from frcnn.training.callbacks.nan_guard import NanGuard
 from frcnn.training.callbacks.rank_zero import Reports
+from frcnn.training.callbacks.record_guard import RecordGuard
 from frcnn.training.callbacks.validation import Validation
 from frcnn.training.compile import prepare, restore
 from frcnn.training.devices import take_share
@@ -59,7 +60,7 @@ def train(
         Result of the training.
 
     Raises:
-        DataError: There is no training data.
+        DataError: There is no training data, or a record file was replaced during the training.
         ModelError: The model to start from cannot be used.
         PlaceBusyError: Another training writes to `results_dir`.
         RunError: The loss is not finite, the disk is full, another rank is gone, or all epochs are done.
@@ -131,7 +132,9 @@ def _run_epochs(
     validator = None
     if job.validation is not None:
         validator = Validation(run.validation, run.epochs, job.validation, world)
+    records = RecordGuard(job.data, job.validation)
     early: list[keras.callbacks.Callback] = [
+        records,
         NanGuard(job.data.steps_per_epoch),
         *([EpochMeans(world)] if here.size > 1 else []),
         *([AveragedWeights(model.weight_averages)] if model.weight_averages is not None else []),
@@ -145,7 +148,11 @@ def _run_epochs(
             report = validator.validate(model, job.record.epoch)
             job = dataclasses.replace(job, record=with_validation(job.record, report))
         reports = _reports(job, here, validator)
-        losses = _fit(job, early, validator, callbacks, reports)
+        try:
+            losses = _fit(job, early, validator, callbacks, reports)
+        except tf.errors.OpError:
+            records.check()  # the reason why records could not be read, if it fails
+            raise
         world.barrier()  # launchers end the run with its first process, so all wait until rank 0 has written
     files = reports.checkpoints if reports else None
     return TrainResult(

@@ -15,6 +15,7 @@ import tensorflow as tf
 from frcnn.data.input import sources
 from frcnn.data.input.epoch_order import EpochOrder, positions_of_rank, shares_of, steps_per_epoch
 from frcnn.data.input.image_loader import ImageLoader
+from frcnn.data.records.unchanged import FileStates
 from frcnn.data.settings import DataSettings
 
 MAX_THREADS = 16
@@ -29,11 +30,13 @@ class Dataset:
         batches: Dicts of tensors, see `training_dataset` and `validation_dataset`.
         size: Number of images in the whole set, over all ranks.
         steps_per_epoch: Number of batches of this rank in one pass; equal on all ranks.
+        files: States of the local record files when they were opened.
     """
 
     batches: tf.data.Dataset
     size: int
     steps_per_epoch: int
+    files: FileStates
 
 
 def training_dataset(
@@ -87,7 +90,7 @@ def training_dataset(
         rest = _slots(order, positions[start_step * batch_size :], start_epoch, start_epoch + 1)
         stream = rest.concatenate(_slots(order, positions, start_epoch + 1, LAST_EPOCH))
     batches = _batched(loader, stream, batch_size)
-    return Dataset(batches, len(loader.index), steps)
+    return Dataset(batches, len(loader.index), steps, loader.index.states)
 
 
 def validation_dataset(
@@ -130,7 +133,8 @@ def validation_dataset(
         loader.stream.follow(lambda: iter(share.tolist()))
     slots = np.stack([numbers, np.zeros_like(numbers), np.arange(len(numbers))], axis=1)
     batches = _batched(loader, tf.data.Dataset.from_tensor_slices(slots), batch_size)
-    return Dataset(batches.apply(tf.data.experimental.assert_cardinality(steps)), total, steps)
+    batches = batches.apply(tf.data.experimental.assert_cardinality(steps))
+    return Dataset(batches, total, steps, loader.index.states)
 
 
 def calibration_dataset(settings: DataSettings, *, images: int, batch_size: int) -> Dataset:
@@ -153,7 +157,7 @@ def calibration_dataset(settings: DataSettings, *, images: int, batch_size: int)
     slots = np.stack([order, np.zeros_like(order), np.arange(len(order))], axis=1)
     stream = tf.data.Dataset.from_tensor_slices(slots)
     batches = _batched(loader, stream, batch_size, drop_remainder=False)
-    return Dataset(batches, len(loader.index), math.ceil(len(order) / batch_size))
+    return Dataset(batches, len(loader.index), math.ceil(len(order) / batch_size), loader.index.states)
 
 
 def _slots(order: EpochOrder, positions: np.ndarray, first: int, last: int) -> tf.data.Dataset:

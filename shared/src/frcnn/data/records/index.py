@@ -13,6 +13,7 @@ import numpy as np
 
 from frcnn.data.records.files import RecordFile, RemoteFile
 from frcnn.data.records.offsets import HEAD, offsets_by_reading, offsets_of, unpack
+from frcnn.data.records.unchanged import FileStates
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +27,14 @@ class RecordIndex:
         file_of: Index of each record's file, int32 `[N]`.
         offsets: Offset of each record's frame in its file, bytes, int64 `[N]`.
         counts: Number of records in each file.
+        states: States of the local files before they were indexed.
     """
 
     files: tuple[RecordFile, ...]
     file_of: np.ndarray
     offsets: np.ndarray
     counts: tuple[int, ...]
+    states: FileStates
 
     @classmethod
     def scan(cls, files: Sequence[RecordFile]) -> "RecordIndex":
@@ -44,6 +47,7 @@ class RecordIndex:
             DataError: A file is unreadable, truncated or not a TFRecord file.
             StoreError: S3 is unreachable.
         """
+        states = FileStates.of(files)
         with _pool(files) as pool:
             remote = {
                 each: pool.submit(_remote_offsets, each) for each in files if isinstance(each, RemoteFile)
@@ -54,7 +58,7 @@ class RecordIndex:
         counts = tuple(len(offsets) for offsets in found)
         file_of = np.repeat(np.arange(len(found), dtype=np.int32), counts)
         offsets = np.concatenate(found) if found else np.zeros(0, np.int64)
-        return cls(tuple(files), file_of, offsets, counts)
+        return cls(tuple(files), file_of, offsets, counts, states)
 
     @property
     def remote(self) -> tuple[bool, ...]:
