@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -54,6 +55,24 @@ def test_files_have_the_pixels_that_tensorflow_decodes(suffix, mode, options, ch
     data = encoded(pixels(61, 83), suffix, mode, **options)
     expected = decode_image(tf.constant(data), channels).numpy()
     np.testing.assert_array_equal(image_arrays.decode(data, channels), expected)
+
+
+def with_chunk(png, kind, content):
+    """A PNG file with one more chunk after its header."""
+    chunk = len(content).to_bytes(4) + kind + content + zlib.crc32(kind + content).to_bytes(4)
+    return png[:33] + chunk + png[33:]
+
+
+@pytest.mark.parametrize("channels", [3, 1])
+@pytest.mark.parametrize("deep", [False, True], ids=["8 bits", "16 bits"])
+def test_the_gamma_of_a_png_file_changes_no_pixel(deep, channels):
+    colors = pixels(61, 83)
+    data = tf.io.encode_png(colors.astype(np.uint16) * 257 if deep else colors).numpy()
+    plain = decode_image(tf.constant(data), channels).numpy()
+    for kind, content in ((b"gAMA", (45455).to_bytes(4)), (b"sRGB", b"\0")):
+        marked = with_chunk(data, kind, content)
+        np.testing.assert_array_equal(decode_image(tf.constant(marked), channels), plain)
+        np.testing.assert_array_equal(image_arrays.decode(marked, channels), plain)
 
 
 @pytest.mark.parametrize("depth", [8, 10, 12, 14, 16])

@@ -24,6 +24,9 @@ from frcnn.data.transforms.image_settings import batch_of as batch_of
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 # Components of a JPEG for print (CMYK), whose decoder returns colors only.
 _CMYK = 4
+# Offset of the color type in a PNG file, and its bit for files with colors.
+_PNG_COLOR_AT, _PNG_HAS_COLOR = PNG_DEPTH_AT + 1, 2
+_HEAD_BYTES = _PNG_COLOR_AT + 1
 
 
 def prepare_image(
@@ -95,15 +98,15 @@ def decode_image(encoded: tf.Tensor, channels: int, orientation: int | tf.Tensor
             pixels.
     """
     # Padded, since `substr` beyond the end of a string is an error.
-    head = tf.strings.join([tf.strings.substr(encoded, 0, PNG_DEPTH_AT + 1), bytes(PNG_DEPTH_AT + 1)])
+    head = tf.strings.join([tf.strings.substr(encoded, 0, _HEAD_BYTES), bytes(_HEAD_BYTES)])
     is_png = _begins(head, _PNG)
     shape = tf.cond(is_png, lambda: _png_shape(head), lambda: _jpeg_shape(encoded, head))
     few = tf.reduce_prod(shape[:2]) <= MAX_PIXELS
     with tf.control_dependencies([tf.debugging.Assert(few, ["too many pixels"])]):
         pixels = tf.cond(
             is_png & (tf.strings.substr(head, PNG_DEPTH_AT, 1) == bytes([16])),
-            lambda: _upper_bits(tf.io.decode_png(encoded, channels=channels, dtype=tf.uint16)),
-            lambda: _decoded(encoded, channels, shape[2] == _CMYK),
+            lambda: _upper_bits(_decoded_16_bits(encoded, channels, shape[2] > 0)),
+            lambda: _decoded(encoded, channels, shape[2] > 0),
         )
     pixels = tf.ensure_shape(pixels, [None, None, channels])
     if isinstance(orientation, int) and orientation == UPRIGHT:
@@ -116,37 +119,47 @@ def _begins(head: tf.Tensor, mark: bytes) -> tf.Tensor:
 
 
 def _png_shape(head: tf.Tensor) -> tf.Tensor:
-    """Returns height and width in the header of a PNG file, and 0 for the channels, int64 `[3]`."""
+    """Returns height, width, and whether there are colors in a PNG file, int64 `[3]`."""
     sides = tf.io.decode_raw(tf.strings.substr(head, PNG_SIZE_AT, 8), tf.int32, little_endian=False)
     width, height = tf.unstack(tf.cast(tf.ensure_shape(sides, [2]), tf.int64))
-    return tf.stack([height, width, tf.zeros_like(width)])
+    kind = tf.io.decode_raw(tf.strings.substr(head, _PNG_COLOR_AT, 1), tf.uint8)[0]
+    return tf.stack([height, width, tf.cast(tf.bitwise.bitwise_and(kind, _PNG_HAS_COLOR), tf.int64)])
 
 
 def _jpeg_shape(encoded: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
-    """Returns height, width and number of components of a JPEG file, int64 `[3]`."""
+    """Returns height, width, and whether a JPEG file has colors but no brightness, int64 `[3]`."""
     with tf.control_dependencies([tf.debugging.Assert(_begins(head, _JPEG), ["neither JPEG nor PNG"])]):
-        return tf.cast(tf.image.extract_jpeg_shape(tf.identity(encoded)), tf.int64)
+        shape = tf.cast(tf.image.extract_jpeg_shape(tf.identity(encoded)), tf.int64)
+    return tf.stack([shape[0], shape[1], tf.cast(shape[2] == _CMYK, tf.int64)])
 
 
-def _decoded(encoded: tf.Tensor, channels: int, is_cmyk: tf.Tensor) -> tf.Tensor:
+def _decoded(encoded: tf.Tensor, channels: int, only_colors: tf.Tensor) -> tf.Tensor:
     def decode(count: int) -> tf.Tensor:
         return tf.io.decode_jpeg(encoded, channels=count, dct_method="INTEGER_ACCURATE")
 
     if channels != 1:
         return decode(channels)
-    # Brightness as stored; a CMYK file stores none.
-    return tf.cond(is_cmyk, lambda: _gray(decode(3)), lambda: decode(1))
+    # Brightness as stored. Computed by libpng, it would depend on the gamma in the file (`gAMA`, `cHRM`).
+    return tf.cond(only_colors, lambda: tf.cast(_gray(decode(3)), tf.uint8), lambda: decode(1))
 
 
-def _gray(colors: tf.Tensor) -> tf.Tensor:
-    """Converts colors to gray like TensorFlow's decoder of PNG files, uint8 `[h, w, 1]`."""
+def _decoded_16_bits(encoded: tf.Tensor, channels: int, only_colors: tf.Tensor) -> tf.Tensor:
+    def decode(count: int) -> tf.Tensor:
+        return tf.cast(tf.io.decode_png(encoded, channels=count, dtype=tf.uint16), tf.int32)
+
+    if channels != 1:
+        return decode(channels)
+    return tf.cond(only_colors, lambda: _gray(decode(3), half=1 << GRAY_SHIFT - 1), lambda: decode(1))
+
+
+def _gray(colors: tf.Tensor, half: int = 0) -> tf.Tensor:
+    """Returns brightness like `image_arrays.with_channels`, int32 `[h, w, 1]`; `half` rounds it."""
     summed = tf.reduce_sum(tf.cast(colors, tf.int32) * GRAY_WEIGHTS, axis=-1, keepdims=True)
-    return tf.cast(tf.bitwise.right_shift(summed, GRAY_SHIFT), tf.uint8)
+    return tf.bitwise.right_shift(summed + half, GRAY_SHIFT)
 
 
-def _upper_bits(deep: tf.Tensor) -> tf.Tensor:
-    """Returns the upper 8 of the bits that an image with 16 bits per channel uses."""
-    values = tf.cast(deep, tf.int32)
+def _upper_bits(values: tf.Tensor) -> tf.Tensor:
+    """Returns the upper 8 of the bits that an image with 16 bits per channel uses; values are int32."""
     limits = tf.constant([1 << depth for depth in DEPTHS])
     depth = tf.gather(DEPTHS, tf.reduce_sum(tf.cast(tf.reduce_max(values) >= limits, tf.int32)))
     return tf.cast(tf.bitwise.right_shift(values, depth - DEPTHS[0]), tf.uint8)
