@@ -258,6 +258,14 @@ def test_lists_may_name_images_with_spaces_and_more_fields(tmp_path):
     assert [(fold["name"], fold["images"]) for fold in report.content["folds"]] == [("train", 1), ("val", 2)]
 
 
+def test_a_list_names_images_whose_accents_are_composed_differently(tmp_path):
+    root = write_kitti(tmp_path / "set", {"e\u0301": [CAR], "b": [CAR]})
+    (root / "val.txt").write_text("\u00e9\n")
+    report = frcnn.data_report(root, compare=0)
+    folds = [(fold["name"], fold["images"]) for fold in report.content["folds"]]
+    assert folds == [("val", 1), ("in no list", 1)]
+
+
 @pytest.mark.parametrize("content", [large_png(), b"GIF89a" + bytes(100)], ids=["large", "gif"])
 def test_an_image_in_a_record_that_cannot_be_read_is_an_issue(tmp_path, content):
     records = [image_record(0), image_record(1, encoded=content), image_record(2)]

@@ -6,6 +6,7 @@ such names are reported and counted like broken images. A record names its image
 in records of TAO, the extension in the spec is tried first, then the others.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -27,6 +28,24 @@ def stem_of(name: str) -> str:
 def image_names(folder: Path) -> list[str]:
     """Lists the names of the images directly in `folder`, sorted."""
     return sorted(path.name for path in folder.iterdir() if is_image_name(path.name))
+
+
+def images_below(folder: Path) -> tuple[int, str]:
+    """Counts the images in the subfolders of a folder; links to folders are not followed.
+
+    Args:
+        folder: Existing folder.
+
+    Returns:
+        Number of images, and the path of one of them relative to `folder`; empty without any.
+    """
+    count, first = 0, ""
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found = [] if Path(place) == folder else [name for name in names if is_image_name(name)]
+        count += len(found)
+        first = first or (str(Path(place, min(found)).relative_to(folder)) if found else "")
+    return count, first
 
 
 def preferred_first(names: Iterable[str], extension: str) -> list[str]:

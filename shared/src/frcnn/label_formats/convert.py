@@ -1,17 +1,18 @@
 """Converts the labels of a data set to another format."""
 
 import dataclasses
+import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from frcnn.class_names import stored_class_name
 from frcnn.console.foreign_text import utf8
 from frcnn.console.progress import Progress
-from frcnn.data.conversion.faults import IssueKind, Reading
-from frcnn.data.conversion.kitti.plan import notes_on_labels
+from frcnn.data.conversion.faults import DataIssue, IssueKind, Reading
+from frcnn.data.conversion.kitti.plan import notes_on_unused
 from frcnn.data.image_suffixes import stem_of
 from frcnn.data.records.annotations import DONT_CARE
 from frcnn.errors import DataError, UsageError
@@ -25,6 +26,8 @@ from frcnn.storage.address import is_remote
 from frcnn.survey.layouts import has_yolo_labels, other_format, part_folders, yolo_parts
 from frcnn.survey.record_files import RecordReader, is_records
 from frcnn.survey.sources import Fold, Source, image_lists, listed_folds, open_sources
+
+log = logging.getLogger(__name__)
 
 _SOURCES = (
     "a folder as in KITTI (images/ and labels/), Pascal VOC (JPEGImages/ and Annotations/) or YOLO "
@@ -89,9 +92,12 @@ def convert(
         run.write(sources, temporary)
         if not run.images:
             reasons = ", ".join(f"{count} x {issue}" for issue, count in run.issues.items())
-            raise DataError(f"{location}: no usable image to convert ({reasons})")
+            first = next((f", such as {issue}" for issue in run.first.values()), "")
+            raise DataError(f"{location}: no usable image to convert ({reasons}){first}")
         if target.is_dir():
             target.rmdir()
+    for issue in run.first.values():
+        log.warning("%s", issue)
     run.losses.update({note: 0 for source in sources for note in source.notes})
     if kind in NOT_READ and kind != target_format:
         run.losses[NOT_READ[kind]] = 0
@@ -106,6 +112,7 @@ class _Run:
         self.images = self.objects = 0
         self.losses: Counter[str] = Counter()
         self.issues: Counter[IssueKind] = Counter()
+        self.first: dict[IssueKind, DataIssue] = {}
 
     def write(self, sources: tuple[Source, ...], folder: Path) -> None:
         """Writes all parts below a folder."""
@@ -113,8 +120,7 @@ class _Run:
         names = _part_names(parts)
         total = sum(len(fold.jobs) for _, fold in parts)
         for source in sources:
-            for issue in source.faults:
-                self.issues[issue.kind] += issue.count
+            self._count(source.faults)
         classes = tuple(sorted({name for source, fold in parts for name in _class_names(source, fold)}))
         with Progress("converting labels", total) as progress:
             done = 0
@@ -129,11 +135,15 @@ class _Run:
         taken: set[str] = set()
         for job in fold.jobs:
             reading = source.reader.read(job)
-            for issue in reading.faults:
-                self.issues[issue.kind] += issue.count
+            self._count(reading.faults)
             if reading.record is not None:
                 self.losses.update(loss_of_orientation(reading, source.kind, self._format))
                 yield _item(source, job, reading, spelling, taken)
+
+    def _count(self, issues: tuple[DataIssue, ...]) -> None:
+        for issue in issues:
+            self.issues[issue.kind] += issue.count
+            self.first.setdefault(issue.kind, issue)
 
     def _add(self, out: Writer, item: Item, folder: Path, final: Path) -> None:
         record = item.record
@@ -199,7 +209,8 @@ def _images_of(images: Path | None, part: str) -> Path | None:
 
 def _yolo(folder: Path, classes: Path | None, part: str, images: Path | None) -> Source:
     reader, names = find_yolo(folder, classes, part, images)
-    notes = notes_on_labels(reader.label_dir, map(stem_of, names)) if reader.label_dir.is_dir() else ()
+    known = reader.label_dir.is_dir()
+    notes = notes_on_unused(reader.image_dir, reader.label_dir, map(stem_of, names)) if known else ()
     return Source(str(folder / part), "yolo", folder, reader, (Fold(part, names),), notes=notes)
 
 
@@ -211,9 +222,8 @@ def _voc(folder: Path, images: Path | None) -> Source:
     lists = image_lists(folder / "ImageSets" / "Main")
     files = {stem_of(name): name for name in names}
     folds = listed_folds(lists, files, Path(names[0]).suffix) if lists else (Fold("", names),)
-    return Source(
-        str(folder), "voc", folder, reader, folds, notes=notes_on_labels(reader.label_dir, files, ".xml")
-    )
+    notes = notes_on_unused(reader.image_dir, reader.label_dir, files, ".xml")
+    return Source(str(folder), "voc", folder, reader, folds, notes=notes)
 
 
 def _part_names(parts: list[tuple[Source, Fold]]) -> list[str]:
@@ -243,9 +253,7 @@ def _item(source: Source, job: Any, reading: Reading, spelling: dict[str, str], 
         raise ValueError("no record")
     spelled = {**spelling, **{stored_class_name(name): name for name in reading.source_names}}
     labels = tuple(
-        dataclasses.replace(
-            label, class_name=spelled.get(stored_class_name(label.class_name), label.class_name)
-        )
+        dataclasses.replace(label, class_name=_spelling(label.class_name, reading.source_names, spelled))
         for label in record.labels
     )
     path, content = source.reader.path(job), None
@@ -256,6 +264,11 @@ def _item(source: Source, job: Any, reading: Reading, spelling: dict[str, str], 
     name = _unique(utf8(name), Path(utf8(record.file or record.frame_id)), taken)
     channels = reading.image.channels if reading.image is not None else 0
     return Item(name, dataclasses.replace(record, labels=labels), channels, path, content)
+
+
+def _spelling(name: str, known: Collection[str], spelled: dict[str, str]) -> str:
+    """Returns a class name as the labels spell it; readers of KITTI and COCO return the stored form."""
+    return name if name in known else spelled.get(stored_class_name(name), name)
 
 
 def _unique(name: str, file: Path, taken: set[str]) -> str:

@@ -1,17 +1,18 @@
 """Finds the data sets to survey: KITTI, COCO, records or conversion specs, local or on S3."""
 
 import dataclasses
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from frcnn.data.conversion.coco.annotations import read_coco
+from frcnn.data.conversion.coco.annotations import CocoFile, read_coco
 from frcnn.data.conversion.coco.fold import CocoFold
 from frcnn.data.conversion.coco.reader import CocoReader
 from frcnn.data.conversion.convert import make_plan
 from frcnn.data.conversion.faults import DataIssue, Reading
 from frcnn.data.conversion.kitti.layout import is_kitti, layout
-from frcnn.data.conversion.kitti.plan import list_images, notes_on_labels
+from frcnn.data.conversion.kitti.plan import list_images, notes_on_unused
 from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.plan import Plan
 from frcnn.data.image_suffixes import stem_of
@@ -244,7 +245,7 @@ def _kitti(path: Path, options: _Options, location: str) -> Source:
     lists = image_lists(path)
     folds = listed_folds(lists, files, extension) if lists else (Fold("", tuple(files.values())),)
     reader = KittiReader(path, image_dir, label_dir, apply_exif=options.apply_exif)
-    notes = notes_on_labels(path / label_dir, files)
+    notes = notes_on_unused(path / image_dir, path / label_dir, files)
     return Source(location, "kitti", path, reader, folds, tuple(faults), notes=notes)
 
 
@@ -259,10 +260,16 @@ def _ignores(source: Source, images: Path) -> bool:
 
 def _stems_in(line: str, files: dict[str, str]) -> list[str]:
     """Returns the images that a line of a list names: one whose name has spaces, or several."""
-    whole = stem_of(Path(line.strip()).name)
+    whole = _spelled(stem_of(Path(line.strip()).name), files)
     if whole in files:
         return [whole]
-    return [word if word in files else stem_of(Path(word).name) for word in line.split()]
+    return [word if word in files else _spelled(stem_of(Path(word).name), files) for word in line.split()]
+
+
+def _spelled(stem: str, files: dict[str, str]) -> str:
+    """Returns the spelling of a name that a file has; accents have two (`frcnn.data.spellings`)."""
+    forms = (stem, *(unicodedata.normalize(form, stem) for form in ("NFC", "NFD")))
+    return next((each for each in forms if each in files), stem)
 
 
 def _coco(paths: list[Path], options: _Options, location: str, names: Sequence[str] = ()) -> Source:
@@ -270,7 +277,7 @@ def _coco(paths: list[Path], options: _Options, location: str, names: Sequence[s
     read = [(path, read_coco(path, "")) for path in paths]
     names = names or ([path.stem.removeprefix("instances_") for path in paths] if len(paths) > 1 else [""])
     folds = tuple(
-        Fold(name, _with_folder(file.images, path, options.images))
+        Fold(name, _with_folder(file, path, options.images))
         for name, (path, file) in zip(names, read, strict=True)
     )
     faults = tuple(fault for _, file in read for fault in file.faults)
@@ -280,6 +287,9 @@ def _coco(paths: list[Path], options: _Options, location: str, names: Sequence[s
     return Source(location, "coco", root, reader, folds, faults, classes)
 
 
-def _with_folder(fold: CocoFold, path: Path, images: Path | None) -> CocoFold:
+def _with_folder(file: CocoFile, path: Path, images: Path | None) -> CocoFold:
+    fold = file.images
+    if not len(fold):
+        raise DataError(f"{path}: no image to use; {file.faults[0].reason}")
     folder = images or image_folder(path, [name for name, _, _ in fold.entries[:MAX_NAMES_CHECKED]])
     return dataclasses.replace(fold, image_dir=str(folder.resolve()))

@@ -1,8 +1,10 @@
 import json
+import unicodedata
 
 import pytest
 
 from frcnn.data.conversion.faults import IssueKind
+from frcnn.data.conversion.kitti.layout import layout
 from frcnn.data.conversion.kitti.plan import plan_kitti, read_sequences
 from frcnn.errors import DataError
 from frcnn.settings.conversion import kitti_settings
@@ -107,6 +109,14 @@ def test_frames_without_an_image_are_left_for_the_reader_to_miss(root):
     assert sorted(fault.kind for reading in readings for fault in reading.faults) == [IssueKind.NO_IMAGE]
 
 
+def test_frames_may_be_spelled_with_composed_or_decomposed_letters(tmp_path):
+    root = write_kitti(tmp_path, {unicodedata.normalize("NFD", "é"): [], "b": []})
+    (root / "sequences.json").write_text(json.dumps({"one": ["\u00e9"], "two": ["b"]}))
+    plan = _plan(root, partition_mode="sequence", kitti_sequence_to_frames_file="sequences.json")
+    assert sorted(map(tuple, plan.folds)) == [("b.png",), ("e\u0301.png",)]
+    assert plan.notes == ()
+
+
 def test_a_frame_listed_again_is_a_fault_and_stays_where_it_was_first(root):
     sequences, faults = read_sequences(
         root / _sequences(root, {"a": ["000", "001"], "b": ["001", "002"]})["kitti_sequence_to_frames_file"]
@@ -162,6 +172,26 @@ def test_relative_roots_start_at_the_base_path_or_the_working_folder(root, monke
     monkeypatch.chdir("/")
     monkeypatch.setenv("DATA_BASE_PATH", str(root.parent))
     assert _plan(root.name).size == 6
+
+
+def test_images_in_subfolders_are_noted(root):
+    write_image(root / "image_2/seq_1/b.png")
+    write_image(root / "image_2/seq_1/deep/c.JPG")
+    write_image(root / "image_2/.hidden/d.png")
+    (note,) = _plan(root).notes
+    assert note == (
+        f"2 images in subfolders of {root}/image_2 are not used, such as seq_1/b.png. "
+        "Each subfolder is a set of its own"
+    )
+
+
+def test_a_folder_with_images_in_subfolders_only_names_one(tmp_path):
+    write_image(tmp_path / "image_2/seq_1/b.png")
+    (tmp_path / "label_2").mkdir()
+    with pytest.raises(DataError, match=r"; 1 are in subfolders, such as seq_1/b\.png: each is a set"):
+        _plan(tmp_path)
+    with pytest.raises(DataError, match=r"no images found.*; 1 are in subfolders, such as seq_1/b.png"):
+        layout(tmp_path)
 
 
 def test_label_files_without_an_image_are_noted(root):

@@ -3,7 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
-from frcnn.data.image_suffixes import SUFFIXES, image_names
+from frcnn.console.foreign_text import printable
+from frcnn.data.image_suffixes import SUFFIXES, image_names, images_below
 from frcnn.errors import DataError
 
 IMAGE_DIRS = ("images", "image_2", "image")
@@ -47,8 +48,19 @@ def layout(folder: Path) -> tuple[str, str, str]:
     label_dir = _first_folder(folder, LABEL_DIRS)
     suffixes = Counter(Path(name).suffix.lower() for name in image_names(folder / image_dir))
     if not suffixes:
-        raise DataError(f"{folder / image_dir}: no images found. Expected {', '.join(SUFFIXES)} files.")
+        below = in_subfolders(folder / image_dir)
+        raise DataError(
+            f"{folder / image_dir}: no images found; expected {', '.join(SUFFIXES)} files{below}."
+        )
     return image_dir, label_dir, suffixes.most_common(1)[0][0]
+
+
+def in_subfolders(folder: Path) -> str:
+    """Returns the end of a message about a folder without images: whether its subfolders have some."""
+    count, first = images_below(folder)
+    return (
+        f"; {count} are in subfolders, such as {printable(first)}: each is a set of its own" if count else ""
+    )
 
 
 def _first_folder(folder: Path, names: tuple[str, ...]) -> str:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.faults import MAX_NAMED_OF_DATASET, DataIssue, IssueCollector, IssueKind
+from frcnn.data.conversion.kitti.layout import in_subfolders
 from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.partition import random_folds, sequence_folds
 from frcnn.data.conversion.plan import Plan, resolve_root
 from frcnn.data.conversion.settings import KittiSettings
-from frcnn.data.image_suffixes import SUFFIXES, image_names, preferred_first, stem_of
+from frcnn.data.image_suffixes import SUFFIXES, image_names, images_below, preferred_first, stem_of
 from frcnn.errors import DataError
 from frcnn.limits import TooLargeError, parse_json
 from frcnn.regular_file import read_regular
@@ -46,7 +47,7 @@ def plan_kitti(settings: KittiSettings, *, embed_images: bool, apply_exif: bool 
     if not files:
         raise DataError(
             f"{root / settings.image_dir}: no image found ({', '.join(SUFFIXES)} in upper or lower case; "
-            "hidden files are ignored)"
+            f"hidden files are ignored){in_subfolders(root / settings.image_dir)}"
         )
     notes: tuple[str, ...] = ()
     folds: tuple[list[str], ...]
@@ -69,7 +70,7 @@ def plan_kitti(settings: KittiSettings, *, embed_images: bool, apply_exif: bool 
         embed_images=embed_images,
         apply_exif=apply_exif,
     )
-    notes = (*notes, *notes_on_labels(root / settings.label_dir, files))
+    notes = (*notes, *notes_on_unused(root / settings.image_dir, root / settings.label_dir, files))
     return Plan(reader, folds, fold_count, (settings.shards,) * len(folds), tuple(faults), notes)
 
 
@@ -114,14 +115,26 @@ def _notes_on_random_folds(settings: KittiSettings, held_out: int, rest: int) ->
     return tuple(notes)
 
 
-def notes_on_labels(folder: Path, files: Iterable[str], suffix: str = LABEL_SUFFIX) -> tuple[str, ...]:
-    """Returns a note on label files without an image, whose objects are lost: images in other formats, often.
+def notes_on_unused(
+    images: Path, labels: Path, files: Iterable[str], suffix: str = LABEL_SUFFIX
+) -> tuple[str, ...]:
+    """Returns notes on images and labels that are not used, whose objects are lost.
 
     Args:
-        folder: Existing folder of the label files.
+        images: Existing folder of the images.
+        labels: Existing folder of the label files.
         files: Stems of the image files.
         suffix: Extension of the label files, in lower case.
     """
+    count, first = images_below(images)
+    lead = f"{count} image{'s' if count > 1 else ''} in subfolders of {printable(images, None)}"
+    verb = "are" if count > 1 else "is"
+    note = f"{lead} {verb} not used, such as {printable(first)}. Each subfolder is a set of its own"
+    return (*((note,) if count else ()), *_notes_on_labels(labels, files, suffix))
+
+
+def _notes_on_labels(folder: Path, files: Iterable[str], suffix: str) -> tuple[str, ...]:
+    """Returns a note on label files without an image: images in other formats, often."""
     known = {unicodedata.normalize("NFC", stem) for stem in files}
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.name.lower().endswith(suffix)]
@@ -150,12 +163,14 @@ def _folds_of_sequences(
     """
     sequences, faults = read_sequences(path)
     extension = f".{settings.extension.lstrip('.')}"
+    # Frames and files may differ in how letters with accents are composed.
+    composed = {unicodedata.normalize("NFC", stem): name for stem, name in files.items()}
     folds = tuple(
-        [files.get(frame, f"{frame}{extension}") for frame in fold]
+        [composed.get(unicodedata.normalize("NFC", frame), f"{frame}{extension}") for frame in fold]
         for fold in sequence_folds(sequences, settings.partitions)
     )
-    listed = {frame for frames in sequences.values() for frame in frames}
-    left_out = sum(stem not in listed for stem in files)
+    listed = {unicodedata.normalize("NFC", frame) for frames in sequences.values() for frame in frames}
+    left_out = sum(stem not in listed for stem in composed)
     notes = (f"{left_out} images are skipped: they are in no sequence of {path}",) if left_out else ()
     return folds, faults, notes
 
