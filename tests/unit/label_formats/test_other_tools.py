@@ -84,6 +84,49 @@ def test_all_issues_of_a_coco_file_are_counted(tmp_path):
     assert done.skipped == ("3 x box that is not four numbers (box)",)
 
 
+def test_a_coco_file_without_a_usable_image_is_named_with_the_reason(tmp_path):
+    write_image(tmp_path / "a.png")
+    content = {
+        "images": [{"id": 1, "file_name": "/data/set/a.png"}],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(content))
+    expected = r"labels.json: no image to use; found .*/data/set/a.png.*a file_name below the image folder"
+    with pytest.raises(DataError, match=expected):
+        frcnn.convert_labels(tmp_path / "labels.json", tmp_path / "kitti", "kitti")
+    with pytest.raises(DataError, match=expected):
+        frcnn.data_report(tmp_path)
+
+
+@pytest.mark.parametrize("root", ["annotations", "image", "html"])
+def test_xml_of_another_format_is_no_image_without_objects(tmp_path, root):
+    content = VOC.format(width=200, name="car").replace("annotation>", f"{root}>")
+    with pytest.raises(DataError, match="1 x label file that cannot be read"):
+        frcnn.convert_labels(voc(tmp_path / "voc", content.encode()), tmp_path / "kitti", "kitti")
+
+
+@pytest.mark.parametrize(("text", "value"), [("0.5", 1), ("2", 1), ("-1", 0), ("0.0", 0), ("Unspecified", 0)])
+def test_marks_of_voc_may_be_levels_or_shares(tmp_path, text, value):
+    content = VOC.format(width=200, name="car").replace(" 1 ", text).replace("true", text)
+    frcnn.convert_labels(voc(tmp_path / "voc", content.encode()), tmp_path / "kitti", "kitti")
+    assert kitti_lines(tmp_path / "kitti") == [f"car {value} {value} 0 10 20 40 60 0 0 0 0 0 0 0"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_of_yolo_may_end_as_on_any_system(tmp_path, end):
+    source = yolo(tmp_path / "yolo", "a.txt", "")
+    (source / "labels/a.txt").write_bytes(f"0 0.5 0.5 0.25 0.5{end}1 0.5 0.5 0.25 0.5{end}".encode())
+    assert frcnn.convert_labels(source, tmp_path / "kitti", "kitti").objects == 2
+
+
+def test_classes_that_differ_in_case_only_stay_apart(tmp_path):
+    lines = "0 0.5 0.5 0.25 0.5\n1 0.5 0.5 0.25 0.5\n"
+    source = yolo(tmp_path / "yolo", "a.txt", lines, "names: [Car, car]\n")
+    frcnn.convert_labels(source, tmp_path / "again", "yolo")
+    assert (tmp_path / "again/labels/a.txt").read_text() == lines
+
+
 def test_labels_whose_image_is_in_another_format_are_named(tmp_path):
     source = tmp_path / "set"
     write_image(source / "images/a.png", 100, 200)

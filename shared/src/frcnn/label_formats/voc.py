@@ -149,6 +149,8 @@ def _parse(content: bytes) -> ET.Element:
     root = ET.fromstring(content)
     for element in root.iter():  # a namespace is part of the name
         element.tag = element.tag.rpartition("}")[2]
+    if root.tag.lower() != "annotation":
+        raise ValueError(f"it contains <{printable(root.tag)}>; expected <annotation>")
     return root
 
 
@@ -169,7 +171,12 @@ def _label(entry: ET.Element, height: int, width: int) -> Label | tuple[IssueKin
 
 
 def _is_set(entry: ET.Element, name: str) -> bool:
-    return (entry.findtext(name) or "").strip().lower() in ("1", "true", "yes")
+    """Checks whether a mark is set; some tools write true, a level or a share instead of 1."""
+    text = (entry.findtext(name) or "").strip().lower()
+    try:
+        return parse_number(text) > 0
+    except ValueError:
+        return text in ("true", "yes")
 
 
 def _other_size(root: ET.Element, image: StoredImage, path: Path) -> tuple[DataIssue, ...]:

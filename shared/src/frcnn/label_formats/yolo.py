@@ -16,7 +16,7 @@ from frcnn.data.spellings import read_spelled
 from frcnn.errors import DataError
 from frcnn.label_formats.numbers import share
 from frcnn.regular_file import read_regular, reading_fault
-from frcnn.survey.layouts import YOLO_FIELDS
+from frcnn.survey.layouts import YOLO_FIELDS, is_flat
 
 NAMES = "data.yaml"
 SAME_IMAGES = "train and val are the same images, those of this folder; to validate, set val to other images"
@@ -67,7 +67,7 @@ class YoloReader:
             reason = f"cannot be read as text: {reading_fault(error)}"
             return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(path), reason),))
         labels, faults = [], IssueCollector(str(path))
-        lines = io.StringIO(text, newline="\n")  # a list takes five times the memory
+        lines = io.StringIO(text, newline=None)  # a list takes five times the memory
         for number, line in enumerate(lines, 1):
             if not line.split():
                 continue
@@ -118,9 +118,11 @@ def find_yolo(
     Raises:
         DataError: A folder or the class names are missing, or no image of the given folder has labels.
     """
-    labels = folder if images and not (folder / "labels").is_dir() else folder / "labels"
-    image_dir, label_dir = images or folder / "images" / part, labels / part
-    if not image_dir.is_dir() or not labels.is_dir():
+    flat = is_flat(folder) or (images is not None and not (folder / "labels").is_dir())
+    labels = folder if flat else folder / "labels"
+    image_dir, label_dir = images or (folder if flat else folder / "images" / part), labels / part
+    found = tuple(image_names(image_dir)) if image_dir.is_dir() else ()
+    if not image_dir.is_dir() or not labels.is_dir() or (image_dir == folder and not found):
         raise DataError(
             f"{folder}: no folders images/ and labels/; expected the layout of YOLO, or "
             "give the folder of the images with --images"
@@ -131,7 +133,6 @@ def find_yolo(
         raise DataError(
             f"{folder}: no class names; expected {', '.join(_NAME_FILES[:4])}, or give a file with --classes"
         )
-    found = tuple(image_names(image_dir))
     # An image without a label file has no objects: of a wrong folder, all images would have none.
     if images and not any((label_dir / f"{stem_of(name)}.txt").is_file() for name in found):
         raise DataError(f"{images}: none of its {len(found)} images has a label file in {label_dir}")

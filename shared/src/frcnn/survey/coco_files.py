@@ -11,6 +11,11 @@ from frcnn.errors import DataError
 
 # Number of images whose files are searched for.
 MAX_NAMES_CHECKED = 5
+# Files of COCO's own data set for detection, and for its other tasks, which have the same images.
+_DETECTION, _OTHER_TASKS = (
+    "instances_",
+    ("captions_", "image_info_", "panoptic_", "person_keypoints_", "stuff_"),
+)
 
 
 def annotation_files(folder: Path) -> list[Path]:
@@ -20,10 +25,13 @@ def annotation_files(folder: Path) -> list[Path]:
         folder: Folder of the data set.
 
     Returns:
-        JSON files in `folder` or `folder/annotations` that have images, sorted.
+        JSON files in `folder` or `folder/annotations` that have images, sorted. Next to files called
+        `instances_...`, those of COCO's other tasks are left out.
     """
     places = [folder / "annotations", folder]
     candidates = [path for place in places for path in files_ending(place, ".json")]
+    if any(path.name.startswith(_DETECTION) for path in candidates):
+        candidates = [path for path in candidates if not path.name.startswith(_OTHER_TASKS)]
     return [path for path in candidates if _has_images(path)]
 
 

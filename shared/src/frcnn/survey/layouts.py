@@ -6,6 +6,7 @@ from pathlib import Path
 from frcnn.data.conversion.box_checks import parse_number, parse_whole
 from frcnn.data.conversion.kitti.layout import is_kitti
 from frcnn.data.conversion.kitti.reader import FIELDS
+from frcnn.data.image_suffixes import image_names
 from frcnn.data.spellings import files_ending
 from frcnn.regular_file import read_regular
 from frcnn.survey.coco_files import annotation_files
@@ -130,16 +131,25 @@ def yolo_parts(folder: Path, images: Path | None = None) -> tuple[str, ...]:
         images: Folder of the images; by default `images` in the data set.
 
     Returns:
-        Names of the sub-folders of both, such as train and val; one empty name if there are none. Empty for
-        labels of another format.
+        Names of the sub-folders of both, such as train and val2017; one empty name if there are none, or if
+        images and labels are in one folder. Empty for labels of another format.
     """
     named, labels = images or folder / "images", folder / "labels"
+    if is_flat(folder) and not images:
+        return ("",) if has_yolo_labels(folder) and image_names(folder) else ()
     if not named.is_dir() or not labels.is_dir():
         return ()
     if has_yolo_labels(labels):
         return ("",)
-    parts = tuple(name for name in SPLITS if ((labels if images else named) / name).is_dir())
+    base = labels if images else named
+    others = [path.name for path in sorted(base.iterdir()) if path.is_dir() and role(path.name)]
+    parts = tuple(dict.fromkeys([*(name for name in SPLITS if (base / name).is_dir()), *others]))
     return parts if any(has_yolo_labels(labels / name) for name in parts) else ()
+
+
+def is_flat(folder: Path) -> bool:
+    """Checks whether images and labels have no folders of their own, as LabelImg writes them."""
+    return not any((folder / name).is_dir() for name in ("images", "labels"))
 
 
 def other_format(folder: Path) -> str:

@@ -1,0 +1,85 @@
+"""Data sets in the layouts in which other tools write them: LabelImg, CVAT, Ultralytics, COCO's own."""
+
+import json
+
+import pytest
+
+import frcnn
+from frcnn.errors import DataError, UsageError
+from tests.support.kitti_folder import write_image
+
+BOX = "0 0.5 0.5 0.25 0.5\n"
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def parts(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.txt"))
+
+
+@pytest.mark.parametrize("names", ["classes.txt", "../obj.names"], ids=["LabelImg", "CVAT"])
+def test_labels_of_yolo_may_be_next_to_their_images(tmp_path, names):
+    source = tmp_path / "set/obj_train_data"
+    write_image(source / "a.jpg")
+    write(source / "a.txt", BOX)
+    write(source / names, "car\n")
+    done = frcnn.convert_labels(source, tmp_path / "kitti", "kitti")
+    assert (done.objects, done.skipped) == (1, ())
+    with pytest.raises(UsageError, match="has labels of YOLO; convert them first"):
+        frcnn.data_report(source)
+
+
+def test_the_folder_of_an_export_of_cvat_is_a_data_set(tmp_path):
+    write_image(tmp_path / "set/obj_train_data/a.jpg")
+    write(tmp_path / "set/obj_train_data/a.txt", BOX)
+    write(tmp_path / "set/obj.names", "car\n")
+    write(tmp_path / "set/train.txt", "data/obj_train_data/a.jpg\n")
+    assert frcnn.convert_labels(tmp_path / "set", tmp_path / "kitti", "kitti").objects == 1
+
+
+def test_parts_of_yolo_may_have_a_year_in_their_name(tmp_path):
+    for part, stem in (("train2017", "a"), ("val2017", "b")):
+        write_image(tmp_path / f"set/images/{part}/{stem}.jpg")
+        write(tmp_path / f"set/labels/{part}/{stem}.txt", BOX)
+    write(tmp_path / "set/data.yaml", "names: [car]\n")
+    frcnn.convert_labels(tmp_path / "set", tmp_path / "kitti", "kitti")
+    assert parts(tmp_path / "kitti") == ["train2017/labels/a.txt", "val2017/labels/b.txt"]
+
+
+def coco(stem, **more):
+    image = {"id": 1, "file_name": f"{stem}.png"}
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 20, 20]}
+    return json.dumps(
+        {"images": [image], "categories": [{"id": 1, "name": "car"}], "annotations": [box], **more}
+    )
+
+
+def test_files_of_the_other_tasks_of_coco_are_left_out(tmp_path):
+    source = tmp_path / "coco"
+    for part, stem in (("train2017", "a"), ("val2017", "b")):
+        write_image(source / f"{part}/{stem}.png")
+        write(source / f"annotations/instances_{part}.json", coco(stem))
+        write(source / f"annotations/person_keypoints_{part}.json", coco(stem))
+        write(source / f"annotations/captions_{part}.json", coco(stem, categories=[]))
+    folds = frcnn.data_report(source, compare=0).content["folds"]
+    assert [(fold["name"], fold["images"]) for fold in folds] == [("train2017", 1), ("val2017", 1)]
+
+
+def test_keypoints_alone_are_a_data_set(tmp_path):
+    write_image(tmp_path / "a.png")
+    write(tmp_path / "person_keypoints_val2017.json", coco("a"))
+    assert frcnn.data_report(tmp_path, compare=0).images == 1
+
+
+def test_an_issue_is_named_with_its_file_and_line(tmp_path, caplog):
+    source = tmp_path / "set"
+    write_image(source / "images/a.png")
+    write(source / "labels/a.txt", "car 0 0 0 1,5 1 20 20 0 0 0 0 0 0 0\n")
+    frcnn.convert_labels(source, tmp_path / "coco", "coco")
+    assert f"{source}/labels/a.txt:1: label value that is not a number: 1,5 is not a number" in caplog.text
+    (source / "labels/a.txt").write_bytes("car".encode("utf-16"))
+    with pytest.raises(DataError, match=r"no usable image .*such as .*a\.txt: .*not UTF-8 text"):
+        frcnn.convert_labels(source, tmp_path / "voc", "voc")
