@@ -211,6 +211,13 @@ _CHANNELS = {1: "gray", 2: "gray with transparency", 3: "color", 4: "color with 
 
 def _objects(found: Statistics, network: NetworkInput) -> list[Finding]:
     findings = []
+    if found.outside > MANY * found.objects:
+        text = (
+            f"{_share(found.outside, found.objects)} objects have more than a quarter of their box outside "
+            "of the image. If they are not cut off, the labels belong to images of another size, or mix up "
+            "width and height with the second corner."
+        )
+        findings.append(Finding("boxes_outside", "warning", text))
     if found.crowded:
         verb = "has" if found.crowded == 1 else "have"
         text = (

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from frcnn.data.conversion.box_checks import MOST_OUTSIDE
 from frcnn.survey.anchor_fit import class_weights, fit_enough
 from frcnn.survey.anchors import Anchors, Coverage, best_iou
 from frcnn.survey.network_input import NetworkInput
@@ -89,6 +90,7 @@ class Statistics:
         given: Coverage by the anchors of the spec.
         fitted: Coverage by the fitted anchors.
         stretched: Number of images whose aspect ratio changes by more than a quarter.
+        outside: Objects with more than `MOST_OUTSIDE` of the box outside of the image.
     """
 
     classes: list[ClassCounts]
@@ -109,6 +111,7 @@ class Statistics:
     ratios: np.ndarray
     dropped: int = 0
     below_stride: int = 0
+    outside: int = 0
     fitted_anchors: Anchors | None = None
     given: Coverage = dataclasses.field(default_factory=Coverage)
     fitted: Coverage = dataclasses.field(default_factory=Coverage)
@@ -136,6 +139,7 @@ def compute(tables: Tables, network: NetworkInput, settings: AnchorSettings) -> 
     for rows, images in _chunks(tables):
         labels = rows["label"].astype(np.int64)
         _count_classes(found, tables, rows, labels)
+        found.outside += _outside(rows["box"].astype(float), images)
         boxes = network.boxes(rows["box"], images)
         whole, kept = network.kept(boxes, images)
         _count_sides(found, rows, boxes, kept, labels, network.stride)
@@ -207,6 +211,14 @@ def _count_classes(found: Statistics, tables: Tables, rows: np.ndarray, labels: 
     for number, each in enumerate(found.classes):
         each.objects += objects[number]
         each.images += images[number]
+
+
+def _outside(boxes: np.ndarray, images: np.ndarray) -> int:
+    """Counts boxes as `any_outside`."""
+    limits = np.stack([images["width"], images["height"]], axis=1)
+    inside = np.minimum(boxes[:, 2:], limits) - np.maximum(boxes[:, :2], 0)
+    whole = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return int(np.sum(inside.prod(axis=1) < (1.0 - MOST_OUTSIDE) * whole))
 
 
 def _count_sides(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import frcnn
 from frcnn.atomic_set import SetSwitch
 from frcnn.data.conversion import convert as convert_module
 from frcnn.data.conversion.convert import convert
@@ -413,3 +414,31 @@ def test_names_as_long_as_a_file_system_takes_have_their_records_and_lists(root,
     for path in report.files:
         found = unpack((path.parent / list_name(path.name)).read_bytes(), path.stat().st_size)
         assert len(found) == len(list(read_payloads(path)))
+
+
+@pytest.mark.parametrize(
+    ("box", "count"),
+    [("60 20 99 60", 0), ("60 20 112 60", 0), ("60 20 114 60", 1), ("-14 20 40 60", 1), ("60 60 99 110", 1)],
+)
+def test_images_with_boxes_mostly_outside_are_counted(tmp_path, output, box, count):
+    labels = {"a": [CAR, f"Car 0 0 0 {box} 0 0 0 0 0 0 0"], "b": [CAR]}
+    root = write_kitti(tmp_path / "kitti", labels)
+    notes = convert(conversion_settings(_spec(root, num_partitions=1)), output).notes
+    lead = f"{count} images have boxes with more than a quarter outside of the image"
+    assert [note.startswith(lead) for note in notes] == [True] * count
+
+
+def test_boxes_of_coco_written_as_corners_are_noticed(tmp_path, output):
+    write_image(tmp_path / "coco/a.png", 100, 200)
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [150, 60, 190, 90]}
+    image, category = {"id": 1, "file_name": "a.png"}, {"id": 1, "name": "car"}
+    write_coco(
+        tmp_path / "coco", "a.json", {"images": [image], "categories": [category], "annotations": [box]}
+    )
+    fields = {"img_dir_names": ["."], "annotation_files": ["a.json"], "num_partitions": 1}
+    spec = DatasetExportConfig(coco_config=COCOConfig(root_directory_path=str(tmp_path / "coco"), **fields))
+    (note,) = convert(conversion_settings(spec), output).notes
+    assert note.startswith("1 images have boxes with more than a quarter outside of the image")
+    report = frcnn.data_report(tmp_path / "coco/a.json", compare=0)
+    (finding,) = (each for each in report.findings if each.code == "boxes_outside")
+    assert finding.text.startswith("1 of 1 (100.0%) objects have more than a quarter of their box outside")

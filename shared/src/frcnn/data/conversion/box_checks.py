@@ -1,7 +1,12 @@
 """Checks of boxes that apply to every label format."""
 
-from frcnn.data.conversion.faults import IssueKind
+from collections.abc import Iterable
 
+from frcnn.data.conversion.faults import IssueKind
+from frcnn.data.records.annotations import Label
+
+# A box of which a larger share is outside of its image was probably meant in another way.
+MOST_OUTSIDE = 0.25
 # Records store float32, in which numbers above about 3.4e38 become infinity.
 TOO_LARGE = 3.0e38
 
@@ -39,6 +44,23 @@ def parse_whole(text: str) -> int:
     if not value.is_integer():
         raise ValueError(f"{text} is not a whole number")
     return int(value)
+
+
+def any_outside(labels: Iterable[Label], height: int, width: int) -> bool:
+    """Checks whether more than `MOST_OUTSIDE` of any box is outside of the image.
+
+    Args:
+        labels: Labels with usable boxes.
+        height: Height of the image, px.
+        width: Width of the image, px.
+    """
+    for label in labels:
+        x1, y1, x2, y2 = label.x1, label.y1, label.x2, label.y2
+        if x1 < 0 or y1 < 0 or x2 > width or y2 > height:
+            inside = (min(x2, width) - max(x1, 0)) * (min(y2, height) - max(y1, 0))
+            if inside < (1.0 - MOST_OUTSIDE) * (x2 - x1) * (y2 - y1):
+                return True
+    return False
 
 
 def box_fault(

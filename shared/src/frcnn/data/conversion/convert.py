@@ -185,6 +185,12 @@ def _notes_on(remarks: Mapping[Remark, int], *, apply_exif: bool) -> tuple[str, 
             f"{dim} PNG images use fewer than their 16 bits per channel. The loader takes the upper 8 of the "
             "bits in use"
         )
+    if outside := remarks.get(Remark.BOXES_OUTSIDE, 0):
+        notes.append(
+            f"{outside} images have boxes with more than a quarter outside of the image, which the loader "
+            "clips. If these objects are not cut off, the labels belong to images of another size, or mix up "
+            "width and height with the second corner"
+        )
     return tuple(notes)
 
 

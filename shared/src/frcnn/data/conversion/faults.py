@@ -64,10 +64,11 @@ BOX_FAULTS = frozenset(
 
 
 class Remark(enum.Enum):
-    """Harmless properties of an image that affect the network's input."""
+    """Properties of an image that affect the network's input, or are probably not meant."""
 
     TURNED = enum.auto()
     UNUSED_BITS = enum.auto()
+    BOXES_OUTSIDE = enum.auto()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -129,11 +129,15 @@ def _reason(error: Exception) -> str:
     return f"damaged header: {error}"
 
 
-def remarks_on(image: StoredImage) -> frozenset[Remark]:
-    """Returns the remarks that apply to an image."""
-    if image.orientation == UPRIGHT and not image.unused_bits:
+def remarks_on(image: StoredImage, *, outside: bool = False) -> frozenset[Remark]:
+    """Returns the remarks that apply to an image; `outside`: boxes are partly outside of it."""
+    if image.orientation == UPRIGHT and not image.unused_bits and not outside:
         return frozenset()
-    found = {Remark.TURNED: image.orientation != UPRIGHT, Remark.UNUSED_BITS: image.unused_bits > 0}
+    found = {
+        Remark.TURNED: image.orientation != UPRIGHT,
+        Remark.UNUSED_BITS: image.unused_bits > 0,
+        Remark.BOXES_OUTSIDE: outside,
+    }
     return frozenset(remark for remark, holds in found.items() if holds)
 
 

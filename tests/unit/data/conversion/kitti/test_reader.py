@@ -50,6 +50,8 @@ def test_a_score_at_the_end_is_ignored():
         (["type", "2", *CAR.split()[1:]], IssueKind.CLASS_NAME),  # no truncation is 2
         (["type", "1", *CAR.split()[1:]], IssueKind.CLASS_NAME),  # but one may be 1
         (["type", "0", *PEDESTRIAN.split()[1:]], IssueKind.CLASS_NAME),
+        (["usb", "3.0", *CAR.split()[1:]], IssueKind.CLASS_NAME),
+        (["type", "0.5", *PEDESTRIAN.split()[1:]], IssueKind.CLASS_NAME),
         (["x" * 201, *CAR.split()[1:]], IssueKind.CLASS_NAME),
         (_fields(x1="ten"), IssueKind.NOT_A_NUMBER),
         (_fields(rotation="nan"), IssueKind.NOT_A_NUMBER),
@@ -88,6 +90,7 @@ def test_the_reason_says_what_is_wrong_with_the_name_and_what_to_write():
     [
         "Car 0 0 0 10 20 40 60 0 0 0 0 0 0 0 0.9",  # as inference writes it
         "Car 1 0 0 0 20 40 60 0 0 0 0 0 0 0 0.9",  # truncated, at the left border
+        "Car 0.5 1 0 2 20 40 60 0 0 0 0 0 0 0 0.9",
         "Car -1 -1 -10 10 20 40 60 1.5 1.6 3.9 -2 1.5 12 0.25 0.5",  # as KITTI's devkit wants it
     ],
 )

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from frcnn.data.conversion.box_checks import box_fault
+from frcnn.data.conversion.box_checks import any_outside, box_fault
 from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.stored_image import UPRIGHT, StoredImage, read_image, remarks_on
 from frcnn.data.records.annotations import ImageRecord, Label
@@ -100,7 +100,8 @@ class CocoReader:
             file=relative.as_posix(),
             orientation=image.orientation if self.apply_exif else UPRIGHT,
         )
-        return Reading(record, (*others, *faults.all()), remarks=remarks_on(image), image=image)
+        remarks = remarks_on(image, outside=any_outside(labels, height, width))
+        return Reading(record, (*others, *faults.all()), remarks=remarks, image=image)
 
     def _image(self, job: CocoImage) -> tuple[Path, StoredImage | DataIssue]:
         """Reads an image; also returns its path below the root, whose name may have another spelling."""

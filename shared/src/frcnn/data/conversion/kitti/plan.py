@@ -19,8 +19,8 @@ from frcnn.limits import TooLargeError, parse_json
 from frcnn.regular_file import read_regular
 
 LABEL_SUFFIX = ".txt"
-# File with class names, which YOLO's tools write next to labels.
-CLASS_LIST = "classes.txt"
+# Files that YOLO's tools write next to labels: class names, and lists of images.
+NOT_LABELS = ("classes.txt", "train.txt", "val.txt", "test.txt")
 # Limits of the sequence file; enough for several million frames.
 MAX_SEQUENCE_BYTES, MAX_SEQUENCE_VALUES = 256 << 20, 8_000_000
 
@@ -142,7 +142,7 @@ def _notes_on_labels(folder: Path, files: Iterable[str], suffix: str) -> tuple[s
         name
         for name in names
         if not name.startswith(".")
-        and name != CLASS_LIST
+        and name not in NOT_LABELS
         and unicodedata.normalize("NFC", stem_of(name)) not in known
     ]
     if not lost:

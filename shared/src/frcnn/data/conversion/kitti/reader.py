@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from frcnn.class_names import stored_class_name
-from frcnn.data.conversion.box_checks import TOO_LARGE, box_fault, parse_number
+from frcnn.data.conversion.box_checks import TOO_LARGE, any_outside, box_fault, parse_number
 from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.kitti.calibration import CalibrationError, read_calibration
 from frcnn.data.conversion.plan import LONGEST_CLASS_NAME
@@ -124,7 +124,8 @@ class KittiReader:
             point_cloud_id=f"{self.point_clouds_dir}/{stem}" if self.point_clouds_dir else "",
             calibration=calibration,
         )
-        return Reading(record, faults.all(), frozenset(names), remarks_on(image), image)
+        remarks = remarks_on(image, outside=any_outside(labels, height, width))
+        return Reading(record, faults.all(), frozenset(names), remarks, image)
 
     def _calibration(self, stem: str) -> Calibration | None:
         if not self.calibrations_dir:
@@ -182,17 +183,19 @@ def _label(name: str, numbers: list[float], height: int, width: int) -> Label | 
 def _words_of_name(fields: list[str]) -> int:
     """Counts the fields of a class name; more than 1 if it was written with spaces.
 
-    Non-numeric words are part of the name. In a line of 16 fields, a whole number after the first word
-    ("type 2") is too, if it cannot be a truncation or if the fields after it also form a label. A line that
-    ends with a score fails the second test: y1 would be x2 of the real box, and y2 its height in meters.
+    Non-numeric words are part of the name. In a line of 16 fields, a number after the first word ("type 2",
+    "usb 3.0") is too, if the fields after it also form a label, or if it is whole and cannot be a truncation.
+    A line that ends with a score fails the first test: y1 would be x2 of the real box, and y2 its height in
+    meters.
     """
     letters = next((at for at, field in enumerate(fields[1:FIELDS], 1) if _number(field) is not None), 1)
     if letters > 1 and len(fields) > FIELDS:
         return letters
     second = _number(fields[1]) if len(fields) == FIELDS + 1 else None
-    if second is None or not fields[1].lstrip("+-").isdigit():
+    if second is None:
         return 1
-    return 2 if not _is_truncation(second) or _is_shifted_label(fields[2:]) else 1
+    whole = fields[1].lstrip("+-").isdigit()
+    return 2 if (whole and not _is_truncation(second)) or _is_shifted_label(fields[2:]) else 1
 
 
 def _is_shifted_label(fields: list[str]) -> bool:
