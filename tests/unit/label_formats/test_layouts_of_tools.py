@@ -83,3 +83,30 @@ def test_an_issue_is_named_with_its_file_and_line(tmp_path, caplog):
     (source / "labels/a.txt").write_bytes("car".encode("utf-16"))
     with pytest.raises(DataError, match=r"no usable image .*such as .*a\.txt: .*not UTF-8 text"):
         frcnn.convert_labels(source, tmp_path / "voc", "voc")
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_lists_of_yolo_are_its_parts(tmp_path, flat):
+    source = tmp_path / "set"
+    for stem in "abc":
+        write_image(source / ("" if flat else "images") / f"{stem}.jpg")
+        write(source / ("" if flat else "labels") / f"{stem}.txt", BOX)
+    write(source / "classes.txt", "car\n")
+    write(source / "train.txt", "./images/a.jpg\n./images/c.jpg\n")
+    write(source / "val.txt", "./images/b.jpg\n")
+    done = frcnn.convert_labels(source, tmp_path / "kitti", "kitti")
+    assert parts(tmp_path / "kitti") == ["train/labels/a.txt", "train/labels/c.txt", "val/labels/b.txt"]
+    assert (done.losses, done.skipped) == ((), ())
+
+
+@pytest.mark.parametrize("kind", ["yolo", "voc"])
+def test_a_label_file_belongs_to_one_image(tmp_path, kind):
+    for name in ("a.jpg", "a.png", "b.jpg"):
+        write_image(tmp_path / "kitti/images" / name)
+    for stem in "ab":
+        write(tmp_path / f"kitti/labels/{stem}.txt", "car 0 0 0 1 1 20 20 0 0 0 0 0 0 0\n")
+    frcnn.convert_labels(tmp_path / "kitti", tmp_path / "set", kind)
+    write_image(tmp_path / f"set/{'JPEGImages' if kind == 'voc' else 'images'}/a.png")
+    done = frcnn.convert_labels(tmp_path / "set", tmp_path / "back", "kitti")
+    assert (done.objects, done.skipped) == (2, ("1 x image listed twice (image)",))
+    assert not (tmp_path / "back/images/a.png").exists()

@@ -253,9 +253,10 @@ def test_labels_of_another_format_are_named_with_the_command_that_converts_them(
 def test_lists_may_name_images_with_spaces_and_more_fields(tmp_path):
     root = write_kitti(tmp_path / "set", {"my image": [CAR], "b": [CAR], "c": [CAR]})
     (root / "train.txt").write_text("my image.png\n")
-    (root / "val.txt").write_text("b -1\nc 1\n")
+    (root / "val.txt").write_text("b -1\n\nc  1\n")
     report = frcnn.data_report(root, compare=0)
     assert [(fold["name"], fold["images"]) for fold in report.content["folds"]] == [("train", 1), ("val", 2)]
+    assert report.content["issues"] == []
 
 
 def test_a_list_names_images_whose_accents_are_composed_differently(tmp_path):

@@ -12,7 +12,7 @@ from frcnn.class_names import stored_class_name
 from frcnn.console.foreign_text import utf8
 from frcnn.console.progress import Progress
 from frcnn.data.conversion.faults import DataIssue, IssueKind, Reading
-from frcnn.data.conversion.kitti.plan import notes_on_unused
+from frcnn.data.conversion.kitti.plan import list_images, notes_on_unused
 from frcnn.data.image_suffixes import stem_of
 from frcnn.data.records.annotations import DONT_CARE
 from frcnn.errors import DataError, UsageError
@@ -209,9 +209,12 @@ def _images_of(images: Path | None, part: str) -> Path | None:
 
 def _yolo(folder: Path, classes: Path | None, part: str, images: Path | None) -> Source:
     reader, names = find_yolo(folder, classes, part, images)
+    files, faults = list_images(reader.image_dir, Path(names[0]).suffix if names else "")
+    lists = {} if part else image_lists(folder)
+    folds = _listed(lists, files) if lists else (Fold(part, tuple(files.values())),)
     known = reader.label_dir.is_dir()
-    notes = notes_on_unused(reader.image_dir, reader.label_dir, map(stem_of, names)) if known else ()
-    return Source(str(folder / part), "yolo", folder, reader, (Fold(part, names),), notes=notes)
+    notes = notes_on_unused(reader.image_dir, reader.label_dir, files) if known else ()
+    return Source(str(folder / part), "yolo", folder, reader, folds, tuple(faults), notes=notes)
 
 
 def _voc(folder: Path, images: Path | None) -> Source:
@@ -219,11 +222,16 @@ def _voc(folder: Path, images: Path | None) -> Source:
     if found is None:
         raise DataError(f"{folder}: no XML labels; expected the layout of Pascal VOC")
     reader, names = found
+    files, faults = list_images(reader.image_dir, Path(names[0]).suffix)
     lists = image_lists(folder / "ImageSets" / "Main")
-    files = {stem_of(name): name for name in names}
-    folds = listed_folds(lists, files, Path(names[0]).suffix) if lists else (Fold("", names),)
+    folds = _listed(lists, files) if lists else (Fold("", tuple(files.values())),)
     notes = notes_on_unused(reader.image_dir, reader.label_dir, files, ".xml")
-    return Source(str(folder), "voc", folder, reader, folds, notes=notes)
+    return Source(str(folder), "voc", folder, reader, folds, tuple(faults), notes=notes)
+
+
+def _listed(lists: dict[str, Path], files: dict[str, str]) -> tuple[Fold, ...]:
+    """Returns the parts that lists of images name."""
+    return listed_folds(lists, files, Path(next(iter(files.values()), "")).suffix)
 
 
 def _part_names(parts: list[tuple[Source, Fold]]) -> list[str]:

@@ -27,6 +27,8 @@ from frcnn.survey.layouts import SPLITS, format_to_convert, part_folders
 from frcnn.survey.record_files import is_records, record_source
 
 _MAX_LIST_BYTES = 256 << 20
+# Whether an image has objects of a class, after its name in lists of Pascal VOC.
+_VOC_MARKS = ("-1", "0", "1")
 LAYOUTS = (
     "a folder with images/ and labels/ (KITTI), a COCO annotation file or its folder, record files, "
     "or a dataset_convert spec"
@@ -263,7 +265,9 @@ def _stems_in(line: str, files: dict[str, str]) -> list[str]:
     whole = _spelled(stem_of(Path(line.strip()).name), files)
     if whole in files:
         return [whole]
-    return [word if word in files else _spelled(stem_of(Path(word).name), files) for word in line.split()]
+    words = line.split()
+    words[1:] = [word for word in words[1:] if word in files or word not in _VOC_MARKS]
+    return [word if word in files else _spelled(stem_of(Path(word).name), files) for word in words]
 
 
 def _spelled(stem: str, files: dict[str, str]) -> str:
