@@ -68,6 +68,37 @@ def test_files_of_the_other_tasks_of_coco_are_left_out(tmp_path):
     assert [(fold["name"], fold["images"]) for fold in folds] == [("train2017", 1), ("val2017", 1)]
 
 
+@pytest.mark.parametrize("copy", [True, False])
+@pytest.mark.parametrize(
+    ("written", "file"),
+    [
+        ("a.jpg", "a.JPG"),
+        ("\u00e9.png", "e\u0301.png"),
+        ("part\\a.png", "part/a.png"),
+        ("b\\a.jpg", "b/a.JPG"),
+    ],
+)
+def test_images_that_coco_spells_differently_are_linked_and_copied(tmp_path, written, file, copy):
+    source = tmp_path / "set"
+    write_image(source / file)
+    content = json.loads(coco("a"))
+    content["images"][0]["file_name"] = written
+    write(source / "labels.json", json.dumps(content))
+    done = frcnn.convert_labels(source, tmp_path / "kitti", "kitti", copy_images=copy)
+    (image,) = (tmp_path / "kitti/images").iterdir()
+    assert (done.objects, image.read_bytes()) == (1, (source / file).read_bytes())
+
+
+def test_backslashes_lead_to_no_file_outside_of_the_images(tmp_path):
+    write_image(tmp_path / "private.png")
+    write_image(tmp_path / "set/b.png")
+    content = json.loads(coco("b"))
+    content["images"].append({"id": 2, "file_name": "..\\private.png"})
+    write(tmp_path / "set/labels.json", json.dumps(content))
+    done = frcnn.convert_labels(tmp_path / "set", tmp_path / "kitti", "kitti")
+    assert done.skipped == ("1 x image that is missing (image)",)
+
+
 def test_keypoints_alone_are_a_data_set(tmp_path):
     write_image(tmp_path / "a.png")
     write(tmp_path / "person_keypoints_val2017.json", coco("a"))

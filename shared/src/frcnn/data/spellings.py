@@ -2,22 +2,26 @@
 
 Programs on macOS write letters with accents decomposed (Unicode's form NFD), others composed (NFC), so that
 a label file and its image, or a COCO file and its images, may differ although both names look the same.
-Programs for Windows write extensions in upper case.
+Programs for Windows write extensions in upper case, and paths with backslashes.
 """
 
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+from frcnn.data.image_suffixes import is_below
 from frcnn.regular_file import read_regular
 
 
 def other_spellings(name: str) -> Iterator[str]:
-    """Yields other spellings of a file name: the other Unicode form, and the extension in the other case.
+    r"""Yields other spellings of a file name: Unicode's other form, the extension in the other case, / for \.
 
     Args:
         name: Name or relative path of a file.
     """
+    if "\\" in name and is_below(slashed := name.replace("\\", "/")):
+        yield slashed
+        yield from other_spellings(slashed)
     stem, dot, extension = name.rpartition(".")
     endings = (extension, extension.upper(), extension.lower()) if dot and "/" not in extension else (None,)
     found = {name}

@@ -60,12 +60,14 @@ class CocoReader:
     apply_exif: bool = False
 
     def path(self, job: CocoImage) -> Path:
-        """Returns the path of an image file.
+        """Returns the path of an image file, whose name may have another spelling than in the annotations.
 
         Args:
             job: Image.
         """
-        return self.root / job.image_dir / job.file_name
+        folder = self.root / job.image_dir
+        paths = (folder / name for name in (job.file_name, *other_spellings(job.file_name)))
+        return next((path for path in paths if path.exists()), folder / job.file_name)
 
     def read(self, job: CocoImage) -> Reading:
         """Reads an image and its annotations; issues in the files are returned instead of raised.
