@@ -20,7 +20,7 @@ from frcnn.survey.collect import surveyed
 from frcnn.survey.record_files import record_source
 from frcnn.survey.samples import choose_samples
 from frcnn.survey.sources import open_sources
-from tests.support.kitti_folder import PEDESTRIAN
+from tests.support.kitti_folder import PEDESTRIAN, write_image
 from tests.support.task_spec import write_spec
 
 ORIENTATIONS = range(1, 9)
@@ -144,15 +144,25 @@ def test_labels_of_records_say_that_they_refer_to_turned_images(sets, tmp_path, 
     assert done.losses == (() if target == "yolo" else (text,))
 
 
-@pytest.mark.parametrize(("source", "target"), [("kitti", "yolo"), ("yolo", "coco")])
-def test_labels_of_yolo_say_that_an_orientation_was_not_applied(turned_folder, tmp_path, source, target):
+def test_labels_for_yolo_say_that_an_orientation_was_not_applied(turned_folder, tmp_path):
     text = "7 images: their EXIF orientation, which YOLO's tools apply to images and labels"
-    folder = turned_folder
-    if source == "yolo":
-        frcnn.convert_labels(turned_folder, tmp_path / "yolo", "yolo")
-        folder = tmp_path / "yolo"
-    assert text in frcnn.convert_labels(folder, tmp_path / "done", target).losses
+    assert text in frcnn.convert_labels(turned_folder, tmp_path / "done", "yolo").losses
     assert text not in frcnn.convert_labels(turned_folder, tmp_path / "coco", "coco").losses
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_of_yolo_refer_to_the_turned_image(tmp_path, orientation):
+    write_image(tmp_path / "yolo/images/a.jpg", 100, 200, orientation=orientation)
+    (tmp_path / "yolo/labels").mkdir()
+    (tmp_path / "yolo/labels/a.txt").write_text("0 0.25 0.5 0.5 0.2\n")
+    (tmp_path / "yolo/classes.txt").write_text("car\n")
+    losses = frcnn.convert_labels(tmp_path / "yolo", tmp_path / "kitti", "kitti").losses
+    box = "0 80 50 120" if orientation > 4 else "0 40 100 60"
+    assert (tmp_path / "kitti/labels/a.txt").read_text() == f"car 0 0 0 {box} 0 0 0 0 0 0 0\n"
+    text = "1 image: that labels refer to the images rotated by EXIF; convert with --apply_exif"
+    assert losses == ((text,) if orientation > 1 else ())
+    frcnn.convert_labels(tmp_path / "yolo", tmp_path / "again", "yolo")
+    assert (tmp_path / "again/labels/a.txt").read_text() == "0 0.25 0.5 0.5 0.2\n"
 
 
 def test_inference_applies_an_orientation_only_on_request(turned_folder):

@@ -137,7 +137,7 @@ class _Run:
             reading = source.reader.read(job)
             self._count(reading.faults)
             if reading.record is not None:
-                self.losses.update(loss_of_orientation(reading, source.kind, self._format))
+                self.losses.update(loss_of_orientation(reading, self._format))
                 yield _item(source, job, reading, spelling, taken)
 
     def _count(self, issues: tuple[DataIssue, ...]) -> None:

@@ -35,19 +35,18 @@ def losses_of(label: Label, target: str) -> Counter[str]:
     return +lost
 
 
-def loss_of_orientation(reading: Reading, source: str, target: str) -> Counter[str]:
+def loss_of_orientation(reading: Reading, target: str) -> Counter[str]:
     """Returns what is lost because image files are copied with their EXIF orientation.
 
     Args:
         reading: Image and its labels.
-        source: Format of the source.
         target: Format of the target.
     """
     record, image = reading.record, reading.image
     if record is not None and record.orientation != UPRIGHT:
-        # YOLO's tools apply the orientation, so that the labels fit there.
+        # YOLO's tools apply the orientation, so that labels from and for them fit.
         text = "images: that labels refer to the images rotated by EXIF; convert with --apply_exif"
         return Counter() if target == "yolo" else Counter({text: 1})
-    if image is not None and image.orientation != UPRIGHT and "yolo" in (source, target):
+    if image is not None and image.orientation != UPRIGHT and target == "yolo":
         return Counter({"images: their EXIF orientation, which YOLO's tools apply to images and labels": 1})
     return Counter()

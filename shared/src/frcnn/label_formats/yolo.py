@@ -67,17 +67,25 @@ class YoloReader:
             reason = f"cannot be read as text: {reading_fault(error)}"
             return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(path), reason),))
         labels, faults = [], IssueCollector(str(path))
+        height, width = image.upright_size  # YOLO's tools rotate images by their EXIF orientation
         lines = io.StringIO(text, newline=None)  # a list takes five times the memory
         for number, line in enumerate(lines, 1):
             if not line.split():
                 continue
-            found = self._label(line.split(), image.height, image.width)
+            found = self._label(line.split(), height, width)
             if isinstance(found, Label):
                 labels.append(found)
             else:
                 kind, reason = found
                 faults.add(kind, reason, line=number)
-        record = ImageRecord(stem_of(file_name), image.height, image.width, tuple(labels), file=file_name)
+        record = ImageRecord(
+            stem_of(file_name),
+            height,
+            width,
+            tuple(labels),
+            file=file_name,
+            orientation=image.orientation,
+        )
         names = frozenset(label.class_name for label in labels)
         return Reading(record, faults.all(), names, remarks_on(image), image)
 
