@@ -141,3 +141,39 @@ def test_a_label_file_belongs_to_one_image(tmp_path, kind):
     done = frcnn.convert_labels(tmp_path / "set", tmp_path / "back", "kitti")
     assert (done.objects, done.skipped) == (2, ("1 x image listed twice (image)",))
     assert not (tmp_path / "back/images/a.png").exists()
+
+
+@pytest.mark.parametrize("kind", ["kitti", "coco", "voc", "yolo"])
+def test_folders_that_are_no_parts_are_named(tmp_path, kind):
+    for part in ("train", "val", "extra"):
+        write_image(tmp_path / f"kitti/{part}/images/{part}.png")
+        write(tmp_path / f"kitti/{part}/labels/{part}.txt", "car 0 0 0 1 1 20 20 0 0 0 0 0 0 0\n")
+        frcnn.convert_labels(tmp_path / f"kitti/{part}", tmp_path / f"set/{part}", kind)
+    done = frcnn.convert_labels(tmp_path / "set", tmp_path / "again", "kitti")
+    note = (
+        f"extra in {tmp_path}/set has labels and is not used; "
+        "folders of parts have names such as train_2 and val"
+    )
+    assert (done.images, note in done.losses) == (2, True)
+    if kind in ("kitti", "coco"):
+        findings = frcnn.data_report(tmp_path / "set", compare=0).findings
+        assert f"{note}." in [each.text for each in findings if each.code == "left_out"]
+
+
+def test_parts_beside_the_images_of_a_set_are_named(tmp_path):
+    for folder in ("set", "set/train"):
+        write_image(tmp_path / folder / "images/a.png")
+        write(tmp_path / folder / "labels/a.txt", "car 0 0 0 1 1 20 20 0 0 0 0 0 0 0\n")
+    losses = frcnn.convert_labels(tmp_path / "set", tmp_path / "coco", "coco").losses
+    assert [loss.startswith(f"train in {tmp_path}/set has labels and is not used") for loss in losses] == [
+        True
+    ]
+
+
+def test_a_part_of_yolo_without_a_label_folder_is_named(tmp_path):
+    for part in ("train", "test"):
+        write_image(tmp_path / f"set/images/{part}/a.png")
+    write(tmp_path / "set/labels/train/a.txt", BOX)
+    write(tmp_path / "set/data.yaml", "names: [car]\n")
+    losses = frcnn.convert_labels(tmp_path / "set", tmp_path / "coco", "coco").losses
+    assert losses == (f"there is no folder {tmp_path}/set/labels/test: its images have no objects",)

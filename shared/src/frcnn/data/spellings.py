@@ -6,7 +6,7 @@ Programs for Windows write extensions in upper case, and paths with backslashes.
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from frcnn.data.image_suffixes import is_below
@@ -31,6 +31,17 @@ def other_spellings(name: str) -> Iterator[str]:
             if spelled not in found:
                 found.add(spelled)
                 yield spelled
+
+
+def as_in(stem: str, known: Container[str]) -> str:
+    """Returns the spelling that a name has among known ones; the name itself if it is not among them.
+
+    Args:
+        stem: Name of a file without its extension.
+        known: Names in their spelling.
+    """
+    forms = (stem, *(unicodedata.normalize(form, stem) for form in ("NFC", "NFD")))
+    return next((each for each in forms if each in known), stem)
 
 
 def files_ending(folder: Path, suffix: str) -> list[Path]:

@@ -23,6 +23,7 @@ from frcnn.label_formats.write import IMAGE_FOLDERS, Item, Writer, place_image, 
 from frcnn.label_formats.yolo import find_yolo
 from frcnn.single_writer import only_writer_of
 from frcnn.storage.address import is_remote
+from frcnn.survey.advice import unused_folders
 from frcnn.survey.layouts import has_yolo_labels, other_format, part_folders, yolo_parts
 from frcnn.survey.record_files import RecordReader, is_records
 from frcnn.survey.sources import Fold, Source, image_lists, listed_folds, open_sources
@@ -180,6 +181,14 @@ def _parts(path: Path, kind: str, classes: Path | None, images: Path | None) -> 
     if images is not None and not images.is_dir():
         raise UsageError(f"--images {images}: no such folder")
     folders = part_folders(path) or [path]
+    found = _parts_in(path, folders, kind, classes, images)
+    notes = (*found[0].notes, *(unused_folders(path, folders) if folders != [path] else ()))
+    return (dataclasses.replace(found[0], notes=notes), *found[1:])
+
+
+def _parts_in(
+    path: Path, folders: list[Path], kind: str, classes: Path | None, images: Path | None
+) -> tuple[Source, ...]:
     if kind == "voc":
         return tuple(
             _voc(folder, _images_of(images, folder.name if folder != path else "")) for folder in folders
@@ -209,11 +218,14 @@ def _images_of(images: Path | None, part: str) -> Path | None:
 
 def _yolo(folder: Path, classes: Path | None, part: str, images: Path | None) -> Source:
     reader, names = find_yolo(folder, classes, part, images)
-    files, faults = list_images(reader.image_dir, Path(names[0]).suffix if names else "")
+    suffix = Path(names[0]).suffix if names else ""
+    files, faults = list_images(reader.image_dir, suffix)
     lists = {} if part else image_lists(folder)
-    folds = _listed(lists, files) if lists else (Fold(part, tuple(files.values())),)
+    folds = listed_folds(lists, files, suffix) if lists else (Fold(part, tuple(files.values())),)
     known = reader.label_dir.is_dir()
-    notes = notes_on_unused(reader.image_dir, reader.label_dir, files) if known else ()
+    notes: tuple[str, ...] = (f"there is no folder {reader.label_dir}: its images have no objects",)
+    if known:
+        notes = notes_on_unused(reader.image_dir, reader.label_dir, files)
     return Source(str(folder / part), "yolo", folder, reader, folds, tuple(faults), notes=notes)
 
 
@@ -222,16 +234,12 @@ def _voc(folder: Path, images: Path | None) -> Source:
     if found is None:
         raise DataError(f"{folder}: no XML labels; expected the layout of Pascal VOC")
     reader, names = found
-    files, faults = list_images(reader.image_dir, Path(names[0]).suffix)
+    suffix = Path(names[0]).suffix
+    files, faults = list_images(reader.image_dir, suffix)
     lists = image_lists(folder / "ImageSets" / "Main")
-    folds = _listed(lists, files) if lists else (Fold("", tuple(files.values())),)
+    folds = listed_folds(lists, files, suffix) if lists else (Fold("", tuple(files.values())),)
     notes = notes_on_unused(reader.image_dir, reader.label_dir, files, ".xml")
     return Source(str(folder), "voc", folder, reader, folds, tuple(faults), notes=notes)
-
-
-def _listed(lists: dict[str, Path], files: dict[str, str]) -> tuple[Fold, ...]:
-    """Returns the parts that lists of images name."""
-    return listed_folds(lists, files, Path(next(iter(files.values()), "")).suffix)
 
 
 def _part_names(parts: list[tuple[Source, Fold]]) -> list[str]:

@@ -1,8 +1,10 @@
 """What to do about a folder that is no data set, or is in another layout than expected."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
+from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.kitti.layout import meant_instead
 from frcnn.errors import UsageError
 from frcnn.survey.coco_files import MAX_NAMES_CHECKED, annotation_files
@@ -20,6 +22,23 @@ def convert_first(location: str, kind: str) -> str:
     """
     command = f"frcnn data labels {shlex.quote(location)} TARGET --to kitti"
     return f"{location}: has labels of {_FORMAT_NAMES[kind]}; convert them first: {command}"
+
+
+def unused_folders(folder: Path, parts: Sequence[Path] = ()) -> tuple[str, ...]:
+    """Returns a note on folders with labels that are no parts of the data set around them.
+
+    Args:
+        folder: Folder of a data set.
+        parts: Folders of its parts.
+    """
+    others = [child.name for child in sorted(folder.iterdir()) if child.is_dir() and child not in parts]
+    names = [name for name in others if has_labels(folder / name)]
+    if not names:
+        return ()
+    listed = ", ".join(printable(name) for name in names[:MAX_NAMES_CHECKED])
+    verb = "has labels and is" if len(names) == 1 else "have labels and are"
+    where = printable(folder, None)
+    return (f"{listed} in {where} {verb} not used; folders of parts have names such as train_2 and val",)
 
 
 def check_kitti(root: Path, image_dir: str, label_dir: str) -> None:

@@ -1,7 +1,6 @@
 """Finds the data sets to survey: KITTI, COCO, records or conversion specs, local or on S3."""
 
 import dataclasses
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,12 +15,13 @@ from frcnn.data.conversion.kitti.plan import list_images, notes_on_unused
 from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.plan import Plan
 from frcnn.data.image_suffixes import stem_of
+from frcnn.data.spellings import as_in
 from frcnn.errors import DataError, UsageError
 from frcnn.files import is_same_file
 from frcnn.regular_file import read_regular, reading_fault
 from frcnn.settings.conversion import read_conversion
 from frcnn.storage.address import is_remote
-from frcnn.survey.advice import convert_first, near
+from frcnn.survey.advice import convert_first, near, unused_folders
 from frcnn.survey.coco_files import MAX_NAMES_CHECKED, annotation_files, image_folder
 from frcnn.survey.layouts import SPLITS, format_to_convert, part_folders
 from frcnn.survey.record_files import is_records, record_source
@@ -235,9 +235,11 @@ def _folder(path: Path, options: _Options, location: str) -> tuple[Source, ...]:
     files = [annotation_files(part) if not is_kitti(part) else [] for part in parts]
     if parts and all(len(each) == 1 for each in files):
         source = _coco([each[0] for each in files], options, location, [part.name for part in parts])
-        return (dataclasses.replace(source, root=path),)
+        return (dataclasses.replace(source, root=path, notes=unused_folders(path, parts)),)
     if parts:
-        return tuple(source for part in parts for source in _folder(part, options, str(part)))
+        found = [source for part in parts for source in _folder(part, options, str(part))]
+        notes = (*found[0].notes, *unused_folders(path, parts))
+        return (dataclasses.replace(found[0], notes=notes), *found[1:])
     raise UsageError(f"{location}: not a data set; expected {options.expected}{near(path)}")
 
 
@@ -247,7 +249,7 @@ def _kitti(path: Path, options: _Options, location: str) -> Source:
     lists = image_lists(path)
     folds = listed_folds(lists, files, extension) if lists else (Fold("", tuple(files.values())),)
     reader = KittiReader(path, image_dir, label_dir, apply_exif=options.apply_exif)
-    notes = notes_on_unused(path / image_dir, path / label_dir, files)
+    notes = (*notes_on_unused(path / image_dir, path / label_dir, files), *unused_folders(path))
     return Source(location, "kitti", path, reader, folds, tuple(faults), notes=notes)
 
 
@@ -262,18 +264,12 @@ def _ignores(source: Source, images: Path) -> bool:
 
 def _stems_in(line: str, files: dict[str, str]) -> list[str]:
     """Returns the images that a line of a list names: one whose name has spaces, or several."""
-    whole = _spelled(stem_of(Path(line.strip()).name), files)
+    whole = as_in(stem_of(Path(line.strip()).name), files)
     if whole in files:
         return [whole]
     words = line.split()
     words[1:] = [word for word in words[1:] if word in files or word not in _VOC_MARKS]
-    return [word if word in files else _spelled(stem_of(Path(word).name), files) for word in words]
-
-
-def _spelled(stem: str, files: dict[str, str]) -> str:
-    """Returns the spelling of a name that a file has; accents have two (`frcnn.data.spellings`)."""
-    forms = (stem, *(unicodedata.normalize(form, stem) for form in ("NFC", "NFD")))
-    return next((each for each in forms if each in files), stem)
+    return [word if word in files else as_in(stem_of(Path(word).name), files) for word in words]
 
 
 def _coco(paths: list[Path], options: _Options, location: str, names: Sequence[str] = ()) -> Source:
