@@ -1,6 +1,7 @@
 """Recognizes the format of a data set and its parts by the names of folders and a look into labels."""
 
 import itertools
+import os
 from pathlib import Path
 
 from frcnn.data.conversion.box_checks import parse_number, parse_whole
@@ -136,14 +137,15 @@ def yolo_parts(folder: Path, images: Path | None = None) -> tuple[str, ...]:
     """
     named, labels = images or folder / "images", folder / "labels"
     if is_flat(folder) and not images:
-        return ("",) if has_yolo_labels(folder) and image_names(folder) else ()
+        return ("",) if folder.is_dir() and image_names(folder) and has_yolo_labels(folder) else ()
     if not named.is_dir() or not labels.is_dir():
         return ()
     if has_yolo_labels(labels):
         return ("",)
     base = labels if images else named
-    others = [path.name for path in sorted(base.iterdir()) if path.is_dir() and role(path.name)]
-    parts = tuple(dict.fromkeys([*(name for name in SPLITS if (base / name).is_dir()), *others]))
+    with os.scandir(base) as entries:  # there may be a million images
+        others = sorted(entry.name for entry in entries if entry.is_dir() and role(entry.name))
+    parts = tuple(dict.fromkeys([*(name for name in SPLITS if name in others), *others]))
     return parts if any(has_yolo_labels(labels / name) for name in parts) else ()
 
 
