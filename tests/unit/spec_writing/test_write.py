@@ -312,3 +312,10 @@ def test_a_folder_whose_name_is_not_utf8_is_refused_and_reported_on(drawn, tmp_p
     frcnn.data_report(folder, tmp_path / "report", compare=0)
     assert json.loads((tmp_path / "report/report.json").read_text())["sources"] == [str(folder)]
     assert "caf\\xe9" in (tmp_path / "report/report.html").read_text()
+
+
+def test_images_that_are_left_out_are_named(tmp_path, caplog):
+    root = write_kitti(tmp_path / "set", {"a": [CAR]})
+    write_image(root / "image_2/more/b.png")
+    frcnn.new_spec(root, tmp_path / "out")
+    assert f"1 image in subfolders of {root}/image_2 is not used, such as more/b.png" in caplog.text

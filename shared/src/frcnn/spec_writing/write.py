@@ -2,6 +2,7 @@
 
 import dataclasses
 import glob
+import logging
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from frcnn.spec_writing.splits import HELD_OUT, TEST, Split, split_of
 from frcnn.spec_writing.text import Places, experiment_text
 from frcnn.survey.collect import surveyed
 from frcnn.survey.sources import open_sources
+
+log = logging.getLogger(__name__)
 
 EXPERIMENT = "experiment.txt"
 _EXIF_NOTE = "# Convert with --apply_exif: labels refer to the images as viewers show them.\n"
@@ -93,6 +96,8 @@ def write_specs(
     sources = open_sources([data], images, apply_exif=apply_exif)
     if any(source.planned for source in sources):
         raise UsageError(f"{data}: is a conversion spec; give the data set that it converts")
+    for note in (note for source in sources for note in source.notes):
+        log.warning("%s", note)
     with surveyed(sources, workers=workers) as tables:
         split = split_of(sources, tables.folds, out)
         facts = facts_of(tables, split.training)
