@@ -40,6 +40,14 @@ def test_a_mistyped_flag_gets_the_nearest_one(words, near, capsys):
                 "training_config.learning_rate.step.base_lr=0.1",
             ],
         ),
+        (
+            [*TRAIN, "--batch", "4"],
+            [
+                "training_config.batch_size_per_gpu=4",
+                "training_config.rpn_mini_batch=4",
+                "inference_config.batch_size=4",
+            ],
+        ),
         ([*RUN, "--random_seed=7"], ["random_seed=7"]),
         ([*TRAIN, "--checkpoint-interval"], ["training_config.checkpoint_interval=VALUE"]),
         (["dataset_convert", "-d", "S", "-o", "O", "--val_split", "3"], ["kitti_config.val_split=3"]),
