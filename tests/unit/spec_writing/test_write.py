@@ -312,3 +312,9 @@ def test_a_folder_whose_name_is_not_utf8_is_refused_and_reported_on(drawn, tmp_p
     frcnn.data_report(folder, tmp_path / "report", compare=0)
     assert json.loads((tmp_path / "report/report.json").read_text())["sources"] == [str(folder)]
     assert "caf\\xe9" in (tmp_path / "report/report.html").read_text()
+
+
+def test_weights_that_are_not_there_are_answered_with_what_to_do(drawn, tmp_path):
+    told = r"resnet18\.pt: no such file; docs/pretrained\.md .*; without the flag, .* random weights$"
+    with pytest.raises(UsageError, match=told):
+        frcnn.new_spec(drawn, tmp_path / "out", pretrained=tmp_path / "resnet18.pt")
