@@ -22,6 +22,8 @@ def refused(words, capsys):
         ([*TRAIN, "--use-amp"], "--use_amp"),
         ([*RUN, "--convert_specs", "x"], "--convert_spec"),
         (["spec", "new", "--data", "D", "-o", "O", "--gaol=speed"], "--goal"),
+        (["inference", "-e", "S", "-m", "M", "--source", "photos"], "--images"),
+        (["inference", "-e", "S", "-m", "M", "--conf", "0.3"], "--threshold"),
     ],
 )
 def test_a_mistyped_flag_gets_the_nearest_one(words, near, capsys):

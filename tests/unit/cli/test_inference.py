@@ -116,6 +116,16 @@ def test_one_image_is_enough(data, loaded, capsys):
     assert [path.name for path in (data / "results/labels").rglob("*.txt")] == ["b.txt"]
 
 
+def test_a_video_is_refused_before_the_model_is_read(data, loaded, capsys):
+    (data / "clip.MP4").write_bytes(b"frames")
+    assert run(data, "-r", data / "results", "--images", data / "clip.MP4") == 2
+    assert (
+        "clip.MP4: is a video, which this command does not read; extract its frames"
+        in capsys.readouterr().err
+    )
+    assert loaded == []
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

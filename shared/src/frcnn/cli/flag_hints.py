@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 # Names of blocks that are a value in other programs.
 _ALSO_KNOWN_AS = {"learning_rate": "base_lr"}
+# Names of flags in other programs whose flags have other names here.
+_USUAL_FLAGS = {"--source": "--images", "--conf": "--threshold", "--weights": "--model"}
 _MAX_FIELDS = 3
 # Similarity from which a name counts as mistyped.
 _NEAR = 0.75
@@ -35,7 +37,8 @@ def flag_hints(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
 def _hint(parser: argparse.ArgumentParser, name: str, value: str) -> str:
     actions = [action for action in parser._actions if action.help != argparse.SUPPRESS]
     known = {flag.replace("-", "_"): flag for action in actions for flag in action.option_strings}
-    near = difflib.get_close_matches(name.replace("-", "_"), known, n=1, cutoff=_NEAR)
+    usual = _USUAL_FLAGS.get(name, name)
+    near = difflib.get_close_matches(usual.replace("-", "_"), known, n=1, cutoff=_NEAR)
     if near and len(name) > 2:
         return f"did you mean {known[near[0]]}?"
     if "__set" not in known:
