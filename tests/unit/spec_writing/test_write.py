@@ -194,6 +194,14 @@ def test_gray_images_get_a_gray_network(tmp_path):
     assert image.image_channel_mean["l"] == pytest.approx(90, abs=1)
 
 
+def test_the_input_size_is_written_once_so_that_two_settings_change_it(drawn, tmp_path):
+    size = "model_config.input_image_config.size_height_width"
+    path = frcnn.new_spec(drawn, tmp_path / "out").experiment
+    spec = load_experiment(path, settings=[f"{size}.height=160", f"{size}.width=224"])
+    preprocessing = spec.augmentation_config.preprocessing
+    assert (preprocessing.output_image_height, preprocessing.output_image_width) == (160, 224)
+
+
 def test_weights_of_torchvision_bring_their_preprocessing(drawn, tmp_path):
     weights = tmp_path / "resnet50-0676ba61.safetensors"
     weights.write_bytes(b"")
