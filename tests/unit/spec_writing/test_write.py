@@ -247,6 +247,7 @@ def test_without_objects_nothing_is_written(tmp_path):
     [
         ({"goal": "fast"}, "goal 'fast': expected accuracy, speed or edge"),
         ({"arch": "resnet:19"}, "arch 'resnet:19': unknown backbone; did you mean 'resnet:1"),
+        ({"arch": "swin"}, "arch 'swin': unknown backbone; expected one of resnet:10, resnet:18"),
         ({"num_epochs": 0}, "num_epochs 0: expected 1 or more"),
         ({"pretrained": "no/such.pth"}, "no/such.pth: no such file"),
     ],
