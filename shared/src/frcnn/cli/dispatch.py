@@ -123,7 +123,8 @@ def _unknown(word: str, program: str, tasks: dict[str, Task]) -> str:
         return f"'{word}' alone is not a task; expected {' or '.join(actions)}"
     near = _near(word.replace("-", "_"), tasks)
     kind = "flag before the task" if word.startswith("-") else "task"
-    hint = f"did you mean '{near}'?" if near else f"tasks: {', '.join(tasks)}"
+    known = _actions(word.partition(" ")[0], tasks) or tasks
+    hint = f"did you mean '{near}'?" if near else f"tasks: {', '.join(known)}"
     if kind != "task" and not near:
         hint = f"flags go after the task: {program} <task> {printable(word, None)}"
     return f"unknown {kind} '{printable(word, None)}'; {hint} ('{program} --help' lists the tasks)"
