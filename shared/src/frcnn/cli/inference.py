@@ -123,6 +123,8 @@ def _own_settings(args: argparse.Namespace) -> list[str]:
 def _text(summary: "Summary", settings: "InferenceSettings", *, apply_exif: bool) -> str:
     found = ", ".join(f"{count} {printable(name)}" for name, count in summary.detections.items())
     lines = [f"images: {summary.images}; found: {found} (score >= {settings.score_threshold:g})"]
+    if not any(summary.detections.values()):
+        lines.append("nothing reaches this score; a lower --threshold shows what the model considered")
     if summary.unreadable:
         lines.append(f"could not be read and were skipped: {len(summary.unreadable)}")
         lines += [f"  {printable(each.path, None)}: {printable(each.reason)}" for each in summary.unreadable]
