@@ -59,6 +59,8 @@ def test_labels_are_converted_and_losses_printed(kitti, tmp_path, capsys):
         (["data", "labels", "SET", "OUT", "--to", "coco", "--from", "coco"], "found kitti labels, not coco"),
         (["data", "labels", "SET", "OUT", "--to", "xml"], "invalid choice: 'xml'"),
         (["spec", "new", "-o", "OUT"], "the following arguments are required: --data"),
+        (["data", "zebra", "SET"], "unknown task 'data zebra'; tasks: data report, data labels ("),
+        (["data", "convert", "SET"], "unknown task 'data convert'; did you mean 'data labels'?"),
         (["data", "repot", "SET"], "unknown task 'data repot'; did you mean 'data report'?"),
         (["data"], "'data' alone is not a task; expected data report or data labels"),
         (["spec", "newer"], "invalid choice: 'newer'"),

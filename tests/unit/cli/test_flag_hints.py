@@ -22,6 +22,8 @@ def refused(words, capsys):
         ([*TRAIN, "--use-amp"], "--use_amp"),
         ([*RUN, "--convert_specs", "x"], "--convert_spec"),
         (["spec", "new", "--data", "D", "-o", "O", "--gaol=speed"], "--goal"),
+        (["inference", "-e", "S", "-m", "M", "--source", "photos"], "--images"),
+        (["inference", "-e", "S", "-m", "M", "--conf", "0.3"], "--threshold"),
     ],
 )
 def test_a_mistyped_flag_gets_the_nearest_one(words, near, capsys):
@@ -38,6 +40,14 @@ def test_a_mistyped_flag_gets_the_nearest_one(words, near, capsys):
             [
                 "training_config.learning_rate.soft_start.base_lr=0.1",
                 "training_config.learning_rate.step.base_lr=0.1",
+            ],
+        ),
+        (
+            [*TRAIN, "--batch", "4"],
+            [
+                "training_config.batch_size_per_gpu=4",
+                "training_config.rpn_mini_batch=4",
+                "inference_config.batch_size=4",
             ],
         ),
         ([*RUN, "--random_seed=7"], ["random_seed=7"]),

@@ -106,14 +106,28 @@ def test_another_folder_and_threshold_stand_for_the_fields_of_the_spec(data, loa
     save(data / "others/c.png", picture((16, 24, 48, 72)))
     assert run(data, "-r", data / "results", "--images", data / "others", "--threshold", "0.95") == 0
     shown = capsys.readouterr().out
-    assert "images: 1; found: 0 car, 0 person (score >= 0.95)" in shown
+    assert (
+        "images: 1; found: 0 car, 0 person (score >= 0.95)\nnothing reaches this score; a lower --threshold"
+        in shown
+    )
     assert [path.name for path in (data / "results/images_annotated").rglob("*.png")] == ["c.png"]
 
 
 def test_one_image_is_enough(data, loaded, capsys):
     assert run(data, "-r", data / "results", "--images", data / "images/sub/b.jpg") == 0
-    assert "images: 1; found: 0 car, 1 person" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "images: 1; found: 0 car, 1 person" in shown and "nothing reaches" not in shown
     assert [path.name for path in (data / "results/labels").rglob("*.txt")] == ["b.txt"]
+
+
+def test_a_video_is_refused_before_the_model_is_read(data, loaded, capsys):
+    (data / "clip.MP4").write_bytes(b"frames")
+    assert run(data, "-r", data / "results", "--images", data / "clip.MP4") == 2
+    assert (
+        "clip.MP4: is a video, which this command does not read; extract its frames"
+        in capsys.readouterr().err
+    )
+    assert loaded == []
 
 
 @pytest.mark.parametrize(

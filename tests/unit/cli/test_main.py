@@ -44,6 +44,8 @@ def test_no_task_at_all_shows_the_help_and_is_a_usage_error(capsys):
         ("evaluat", "evaluate"),
         ("convert", "dataset_convert"),
         ("infer", "inference"),
+        ("predict", "inference"),
+        ("val", "evaluate"),
     ],
 )
 def test_a_mistyped_task_gets_the_nearest_one(word, suggestion, capsys, monkeypatch):

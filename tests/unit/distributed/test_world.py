@@ -331,7 +331,7 @@ def test_the_train_command_hands_flags_on_and_the_key_by_the_environment(tmp_pat
     [
         (
             {"mAP": 0.124},
-            "mAP is only 0.12. What to try next: "
+            "mAP is only 0.12. To see what to try next, run: "
             "frcnn evaluate -e {0}/spec.txt -m {0}/out --set random_seed=3\n",
         ),
         ({"mAP": 0.31}, ""),

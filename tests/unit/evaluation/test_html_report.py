@@ -176,6 +176,9 @@ def test_the_page_names_the_model_the_best_threshold_and_the_training(compared):
     text, report, _ = compared
     best = report.results[0].best_f1
     assert "Model: results/model.keras" in text
+    assert (
+        f"mAP uses detections down to a score of {report.score_threshold:g} (<code>object_confidence" in text
+    )
     assert f"The best F1 is {best.f1:.3f}, at a score of {best.score:.2f}" in text
     assert "0.570 after epoch 4; best 0.570 after epoch 4" in text
     assert "Examples" in Page(text).headings

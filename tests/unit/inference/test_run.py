@@ -124,7 +124,7 @@ def test_an_unreadable_file_ends_a_strict_run(images):
 def test_a_folder_without_any_readable_image_is_an_error(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images/a.png").write_text("no image")
-    with pytest.raises(DataError, match="none of the 1 images could be read"):
+    with pytest.raises(DataError, match=r"images/a\.png: none of the 1 images could be read"):
         start(settings_in(tmp_path))
 
 

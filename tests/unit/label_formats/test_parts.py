@@ -89,6 +89,18 @@ def test_specs_name_the_command_for_the_whole_set(source, tmp_path, to):
         frcnn.new_spec(tmp_path / "set", tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    "task", [frcnn.data_report, lambda path: frcnn.convert_labels(path, path.parent / "out", "kitti")]
+)
+def test_the_file_of_yolos_class_names_is_answered_with_the_folder(source, tmp_path, task):
+    frcnn.convert_labels(source, tmp_path / "set", "yolo")
+    file = next((tmp_path / "set").rglob("data.yaml"))
+    with pytest.raises(
+        UsageError, match=f"{re.escape(str(file))}: is a part of a data set; give the folder of"
+    ):
+        task(file)
+
+
 def test_coco_parts_convert_to_records_with_their_images(drawn, tmp_path):
     frcnn.convert_labels(drawn, tmp_path / "set", "coco")
     found = frcnn.new_spec(tmp_path / "set", tmp_path / "out")

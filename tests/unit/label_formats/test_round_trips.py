@@ -169,7 +169,7 @@ def test_bad_labels_are_skipped_and_counted(kitti, tmp_path):
     assert sorted(done.skipped) == [
         "1 x annotation of an unknown category (box)",
         "1 x box outside the image (box)",
-        "1 x label line without 15 fields (box)",
+        "1 x box that is not four numbers (box)",
         "1 x label value that is not a number (box)",
     ]
 

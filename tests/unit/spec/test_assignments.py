@@ -98,6 +98,30 @@ def test_a_block_is_written_as_in_a_text():
         ("num_epochs=5", "unknown field; did you mean 'training_config.num_epochs'?"),
         ("training_config.num_epoch=5", "unknown field; did you mean 'num_epochs'?"),
         ("trainingconfig.num_epochs=5", "unknown field; did you mean 'training_config'?"),
+        ("training_config.batch_size=4", "unknown field; did you mean 'batch_size_per_gpu'?"),
+        (
+            "batch_size=4",
+            "unknown field; did you mean 'inference_config.batch_size' or 'evaluation_config.batch_size' or "
+            "'training_config.batch_size_per_gpu'?",
+        ),
+        ("epochs=4", "unknown field; did you mean 'training_config.num_epochs'?"),
+        (
+            "lr=0.001",
+            "unknown field; did you mean 'training_config.learning_rate.soft_start.base_lr' or "
+            "'training_config.learning_rate.step.base_lr'?",
+        ),
+        (
+            "training_config.lr=0.001",
+            "unknown field; did you mean 'training_config.learning_rate.soft_start.base_lr' or ",
+        ),
+        (
+            "size_height_width=320",
+            "unknown field; did you mean 'model_config.input_image_config.size_height_width'?",
+        ),
+        (
+            "training_config.learning_rate=0.001",
+            "found 0.001; expected a block { ... } of soft_start or step",
+        ),
         ("training_config.num_epochs=five", "found five; expected a whole number, 0 or more"),
         ("training_config.num_epochs=5.0", "did you mean '5'?"),
         ("training_config.num_epochs=", "no value; expected a whole number"),

@@ -194,6 +194,14 @@ def test_gray_images_get_a_gray_network(tmp_path):
     assert image.image_channel_mean["l"] == pytest.approx(90, abs=1)
 
 
+def test_the_input_size_is_written_once_so_that_two_settings_change_it(drawn, tmp_path):
+    size = "model_config.input_image_config.size_height_width"
+    path = frcnn.new_spec(drawn, tmp_path / "out").experiment
+    spec = load_experiment(path, settings=[f"{size}.height=160", f"{size}.width=224"])
+    preprocessing = spec.augmentation_config.preprocessing
+    assert (preprocessing.output_image_height, preprocessing.output_image_width) == (160, 224)
+
+
 def test_weights_of_torchvision_bring_their_preprocessing(drawn, tmp_path):
     weights = tmp_path / "resnet50-0676ba61.safetensors"
     weights.write_bytes(b"")
@@ -239,6 +247,7 @@ def test_without_objects_nothing_is_written(tmp_path):
     [
         ({"goal": "fast"}, "goal 'fast': expected accuracy, speed or edge"),
         ({"arch": "resnet:19"}, "arch 'resnet:19': unknown backbone; did you mean 'resnet:1"),
+        ({"arch": "swin"}, "arch 'swin': unknown backbone; expected one of resnet:10, resnet:18"),
         ({"num_epochs": 0}, "num_epochs 0: expected 1 or more"),
         ({"pretrained": "no/such.pth"}, "no/such.pth: no such file"),
     ],
@@ -319,3 +328,9 @@ def test_images_that_are_left_out_are_named(tmp_path, caplog):
     write_image(root / "image_2/more/b.png")
     frcnn.new_spec(root, tmp_path / "out")
     assert f"1 image in subfolders of {root}/image_2 is not used, such as more/b.png" in caplog.text
+
+
+def test_weights_that_are_not_there_are_answered_with_what_to_do(drawn, tmp_path):
+    told = r"resnet18\.pt: no such file; docs/pretrained\.md .*; without the flag, .* random weights$"
+    with pytest.raises(UsageError, match=told):
+        frcnn.new_spec(drawn, tmp_path / "out", pretrained=tmp_path / "resnet18.pt")

@@ -83,7 +83,8 @@ def new_spec(
     if goal not in ("accuracy", "speed", "edge"):
         raise UsageError(f"goal {goal!r}: expected accuracy, speed or edge", argument="goal")
     if arch is not None and arch not in ARCHS:
-        raise UsageError(f"arch {arch!r}: unknown backbone{did_you_mean(arch, ARCHS)}", argument="arch")
+        hint = did_you_mean(arch, ARCHS) or f"; expected one of {', '.join(ARCHS)}"
+        raise UsageError(f"arch {arch!r}: unknown backbone{hint}", argument="arch")
     check_count(num_epochs, "num_epochs")
     check_count(workers, "workers")
     with reported_to(on_progress), needed_for("writing specs for a data set", "convert"):

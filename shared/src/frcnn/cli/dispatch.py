@@ -14,6 +14,14 @@ from frcnn.console.foreign_text import printable
 
 # Similarity from which a word counts as a mistyped task: `trian` has 0.8, `nonsense` and `spec new` 0.5.
 NEAR = 0.65
+# Names of tasks in other programs.
+_ALSO_KNOWN_AS = {
+    "predict": "inference",
+    "detect": "inference",
+    "val": "evaluate",
+    "test": "evaluate",
+    "data convert": "data labels",
+}
 HELP, VERSION = ("-h", "--help", "help"), ("--version", "version")
 
 USAGE = """\
@@ -115,7 +123,8 @@ def _unknown(word: str, program: str, tasks: dict[str, Task]) -> str:
         return f"'{word}' alone is not a task; expected {' or '.join(actions)}"
     near = _near(word.replace("-", "_"), tasks)
     kind = "flag before the task" if word.startswith("-") else "task"
-    hint = f"did you mean '{near}'?" if near else f"tasks: {', '.join(tasks)}"
+    known = _actions(word.partition(" ")[0], tasks) or tasks
+    hint = f"did you mean '{near}'?" if near else f"tasks: {', '.join(known)}"
     if kind != "task" and not near:
         hint = f"flags go after the task: {program} <task> {printable(word, None)}"
     return f"unknown {kind} '{printable(word, None)}'; {hint} ('{program} --help' lists the tasks)"
@@ -123,6 +132,8 @@ def _unknown(word: str, program: str, tasks: dict[str, Task]) -> str:
 
 def _near(word: str, tasks: dict[str, Task]) -> str:
     """Returns the task that was most likely meant; empty if none is similar."""
+    if (same := _ALSO_KNOWN_AS.get(word)) in tasks:
+        return str(same)
     similar = difflib.get_close_matches(word, tasks, n=1, cutoff=NEAR)
     part = word.strip("_")
     longer = [name for name in tasks if len(part) > 3 and part in name]  # such as `convert`

@@ -2,17 +2,17 @@
 
 import argparse
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-# Names of flags in other programs whose fields have other names here.
-_ALSO_KNOWN_AS = {"lr": "base_lr", "lr0": "base_lr", "learning_rate": "base_lr", "seed": "random_seed"}
+# Names of blocks that are a value in other programs.
+_ALSO_KNOWN_AS = {"learning_rate": "base_lr"}
+# Names of flags in other programs whose flags have other names here.
+_USUAL_FLAGS = {"--source": "--images", "--conf": "--threshold", "--weights": "--model"}
 _MAX_FIELDS = 3
 # Similarity from which a name counts as mistyped.
 _NEAR = 0.75
 # Letters that the name of a task and its section have in common: `evaluate`, evaluation_config.
 _SECTION = 4
-# Shortest name that is looked for within names of fields.
-_SHORTEST_PART = 4
 
 
 def flag_hints(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
@@ -37,7 +37,8 @@ def flag_hints(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
 def _hint(parser: argparse.ArgumentParser, name: str, value: str) -> str:
     actions = [action for action in parser._actions if action.help != argparse.SUPPRESS]
     known = {flag.replace("-", "_"): flag for action in actions for flag in action.option_strings}
-    near = difflib.get_close_matches(name.replace("-", "_"), known, n=1, cutoff=_NEAR)
+    usual = _USUAL_FLAGS.get(name, name)
+    near = difflib.get_close_matches(usual.replace("-", "_"), known, n=1, cutoff=_NEAR)
     if near and len(name) > 2:
         return f"did you mean {known[near[0]]}?"
     if "__set" not in known:
@@ -57,20 +58,8 @@ def _fields(name: str, own: str, *, convert: bool) -> list[str]:
     Fields of sections that begin with `own`, such as inference_config, come first.
     """
     from frcnn.spec import dataset_export_pb2, experiment_pb2
-    from frcnn.spec.textproto.suggestions import leaf_paths
+    from frcnn.spec.textproto.suggestions import similar_paths
 
     top = dataset_export_pb2.DatasetExportConfig if convert else experiment_pb2.Experiment
-    by_name: dict[str, list[str]] = {}
-    for path in leaf_paths(top.DESCRIPTOR):
-        by_name.setdefault(path.rpartition(".")[2], []).append(path)
-    names = list(_similar_names(_ALSO_KNOWN_AS.get(name, name), list(by_name)))
-    names = names or difflib.get_close_matches(name, by_name, n=1, cutoff=_NEAR)
-    paths = [path for each in names for path in by_name[each]]
+    paths = similar_paths(_ALSO_KNOWN_AS.get(name, name), top.DESCRIPTOR)
     return sorted(paths, key=lambda path: not path.startswith(own))[:_MAX_FIELDS]
-
-
-def _similar_names(name: str, known: Sequence[str]) -> Iterator[str]:
-    """Yields the same name, and names that contain it."""
-    for each in known:
-        if each == name or (len(name) >= _SHORTEST_PART and name in each):
-            yield each

@@ -24,6 +24,7 @@ EXAMPLES = """\
   frcnn inference -e spec.txt -m model.onnx --runtime openvino --precision_hint bf16
 """
 
+_VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 # Concurrent runs would mix their files in the results folder.
 ONE_WRITER = True
 
@@ -107,6 +108,11 @@ def _own_settings(args: argparse.Namespace) -> list[str]:
     if args.images is not None:
         if not args.images.exists():
             raise UsageError(f"--images {args.images}: no such file or folder")
+        if args.images.suffix.lower() in _VIDEOS:
+            raise UsageError(
+                f"--images {args.images}: is a video, which this command does not read; extract its frames "
+                "into a folder, or pass them to a detector in Python (docs/python.md)"
+            )
         folder = args.images.parent if args.images.is_file() else args.images
         settings.append(assignment("inference_config.images_dir", str(folder)))
     if args.threshold is not None:
@@ -117,6 +123,8 @@ def _own_settings(args: argparse.Namespace) -> list[str]:
 def _text(summary: "Summary", settings: "InferenceSettings", *, apply_exif: bool) -> str:
     found = ", ".join(f"{count} {printable(name)}" for name, count in summary.detections.items())
     lines = [f"images: {summary.images}; found: {found} (score >= {settings.score_threshold:g})"]
+    if not any(summary.detections.values()):
+        lines.append("nothing reaches this score; a lower --threshold shows what the model considered")
     if summary.unreadable:
         lines.append(f"could not be read and were skipped: {len(summary.unreadable)}")
         lines += [f"  {printable(each.path, None)}: {printable(each.reason)}" for each in summary.unreadable]

@@ -129,7 +129,7 @@ def _next_step(mean_ap: float | None, args: argparse.Namespace) -> str:
         return ""
     words = ["frcnn", "evaluate", "-e", args.experiment_spec, "-m", args.results_dir]
     words += [word for setting in args.settings for word in ("--set", setting)]
-    return f"mAP is only {mean_ap:.2f}. What to try next: {shlex.join(map(str, words))}\n"
+    return f"mAP is only {mean_ap:.2f}. To see what to try next, run: {shlex.join(map(str, words))}\n"
 
 
 def _processes(args: argparse.Namespace) -> int:

@@ -114,7 +114,8 @@ def _run(
         _write(result, relative, labels[relative], settings)
         counts.update(settings.class_names[index] for index in result.classes)
     if len(unreadable) == len(images):
-        raise DataError(f"{settings.images_dir}: none of the {len(images)} images could be read")
+        where = settings.images_dir / images[0] if len(images) == 1 else settings.images_dir
+        raise DataError(f"{where}: none of the {len(images)} images could be read")
     return Summary(len(images) - len(unreadable), tuple(unreadable), dict(counts), turned)
 
 

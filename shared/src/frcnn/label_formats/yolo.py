@@ -92,7 +92,7 @@ class YoloReader:
     def _label(self, fields: list[str], height: int, width: int) -> Label | tuple[IssueKind, str]:
         if len(fields) != YOLO_FIELDS:
             return (
-                IssueKind.FIELD_COUNT,
+                IssueKind.BAD_BOX,
                 f"found {len(fields)} fields; expected {YOLO_FIELDS} (outlines are not read)",
             )
         try:

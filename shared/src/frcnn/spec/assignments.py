@@ -29,6 +29,7 @@ _LIKE_A_KEY = {
     "training_config.visualizer.wandb_config.key": re.compile(r".*wandb_?config\b.*\Wkey", re.IGNORECASE),
 }
 _MAX_DIGITS = 9
+_MAX_SUGGESTIONS = 3
 _PART = re.compile(r"(?P<name>\w+)(?:\[(?P<place>[^\[\]]*)\])?")
 _QUOTES = ("'", '"')
 # A setting for the hint on their form, by the type of the spec.
@@ -159,8 +160,11 @@ def _forget_siblings(positions: Positions, field: Field, path: str) -> None:
 def _field_of(message: Message, name: str) -> Field:
     field = message.DESCRIPTOR.fields_by_name.get(name)
     if field is None:
-        _, elsewhere, text = suggestions.unknown_field(name, message.DESCRIPTOR)
-        raise BadValueError(f"unknown field; did you mean '{elsewhere[0]}'?" if elsewhere else text)
+        near, elsewhere, text = suggestions.unknown_field(name, message.DESCRIPTOR)
+        if near is None and message.DESCRIPTOR is suggestions.root_of(message.DESCRIPTOR):
+            elsewhere = suggestions.similar_paths(name, message.DESCRIPTOR) or elsewhere
+        meant = " or ".join(f"'{path}'" for path in elsewhere[:_MAX_SUGGESTIONS])
+        raise BadValueError(f"unknown field; did you mean {meant}?" if meant else text)
     return field
 
 

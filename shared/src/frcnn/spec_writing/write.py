@@ -92,7 +92,10 @@ def write_specs(
     if not force:
         _check_new(out, [EXPERIMENT])
     if pretrained is not None and not pretrained.is_file():
-        raise UsageError(f"--pretrained {pretrained}: no such file; expected a file of weights")
+        raise UsageError(
+            f"--pretrained {pretrained}: no such file; docs/pretrained.md lists where weights "
+            "come from; without the flag, training starts from random weights"
+        )
     sources = open_sources([data], images, apply_exif=apply_exif)
     if any(source.planned for source in sources):
         raise UsageError(f"{data}: is a conversion spec; give the data set that it converts")

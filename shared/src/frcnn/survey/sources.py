@@ -200,6 +200,8 @@ def _open(location: str, options: _Options) -> tuple[Source, ...]:
         return _folder(path, options, location)
     if not path.is_file():  # a pipe would be waited for
         raise UsageError(f"{location}: neither a folder nor a regular file; expected {options.expected}")
+    if path.suffix.lower() in (".yaml", ".yml", ".xml"):
+        raise UsageError(f"{location}: is a part of a data set; give the folder of the data set")
     settings = read_conversion(path)
     plan = make_plan(settings, apply_exif=options.apply_exif)
     return (plan_source(plan, location, Path(settings.data_set.root)),)

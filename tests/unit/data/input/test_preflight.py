@@ -100,3 +100,21 @@ def test_names_from_records_are_shown_escaped(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         run_preflight(index, (tmp_path,), ("png",), {"car": "car"})
     assert "\\x1b[2jred (1)" in caplog.text and "\x1b" not in caplog.text
+
+
+def test_images_that_are_cropped_are_counted_with_the_objects_they_lose(tmp_path, caplog):
+    labels = (
+        Label("car", 1, 1, 9, 9),
+        Label("car", 51, 1, 59, 9),
+        Label("car", 1, 32, 9, 39),
+        Label("tree", 55, 1, 59, 9),
+    )
+    records = [image_record(0, labels), image_record(1)]
+    index = RecordIndex.scan([write_records(tmp_path / "set", records)])
+    arguments = (index, (tmp_path,), ("png",), {"car": "car"}, "training")
+    assert run_preflight(*arguments).cropped == run_preflight(*arguments, (40, 60)).cropped == 0
+    assert "larger than the network input" not in caplog.text
+    found = run_preflight(*arguments, (32, 48))
+    assert (found.cropped, found.outside) == (2, 2)
+    assert "2 training images (checked 2 images) are larger than the network input" in caplog.text
+    assert "2 objects completely" in caplog.text and "enable_auto_resize: true" in caplog.text

@@ -61,6 +61,12 @@ def test_a_missing_file_is_named(tmp_path):
         load_model(tmp_path / "nothing.keras")
 
 
+def test_an_exported_model_is_answered_with_what_to_give(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x08\x12\x05frcnn")
+    with pytest.raises(ModelError, match=r"model\.onnx: is an exported model; give the trained one$"):
+        load_model(tmp_path / "model.onnx")
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"plain text"])
 def test_a_file_that_is_no_model_is_refused(tmp_path, content):
     (tmp_path / "bad.keras").write_bytes(content)

@@ -122,7 +122,12 @@ def spec_error(path):
         ),
         (
             "sgd {", "sgd", "lr: 0.02",
-            "training_config.optimizer.sgd", "found lr; expected a block { ... }",
+            "training_config.optimizer.sgd",
+            "found lr; expected a block { ... } of lr or momentum or decay or nesterov",
+        ),
+        (
+            "batch_size_per_gpu: 8", "batch_size: 8", "batch_size:",
+            "training_config.batch_size", "unknown field; did you mean 'batch_size_per_gpu'?",
         ),
         (
             "type: L2", "type: L2\nfoo", "foo",
@@ -167,7 +172,10 @@ def test_brackets_of_two_kinds_do_not_close_each_other():
 def test_value_instead_of_a_block():
     text = changed(MINIMAL, ("optimizer { sgd { } }", "optimizer: sgd"))
     problem = only_problem(text)
-    assert str(problem) == "15:14  training_config.optimizer: found sgd; expected a block { ... }"
+    assert (
+        str(problem)
+        == "15:14  training_config.optimizer: found sgd; expected a block { ... } of adam or sgd or rmsprop"
+    )
 
 
 def test_a_comma_in_a_number_makes_two_numbers():
@@ -181,7 +189,8 @@ def test_a_comma_in_a_number_makes_two_numbers():
 @pytest.mark.parametrize(
     ("text", "path", "message"),
     [
-        ("training_config { optimizer }", "training_config.optimizer", "no value; expected a block { ... }"),
+        ("training_config { optimizer }", "training_config.optimizer",
+         "no value; expected a block { ... } of adam or sgd or rmsprop"),
         ("enc_key:\nrandom_seed: 1", "enc_key", "no value; expected text in quotes"),
         ("enc_key: }", "enc_key", "no value; expected text in quotes"),
         ("model_config { freeze_blocks: [1,", "model_config.freeze_blocks",

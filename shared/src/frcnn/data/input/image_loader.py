@@ -79,7 +79,9 @@ class ImageLoader:
         )
         given = data.validation_source is not None and data.validation_source.given
         subject: Subject = "training" if training else "given" if given else "validation"
-        looked = run_preflight(self.index, folders, self.reader.extensions, data.class_mapping, subject)
+        resized = self.settings.auto_resize or self.settings.dynamic or self.window is not None
+        crop = None if resized else (self.settings.height, self.settings.width)
+        looked = run_preflight(self.index, folders, self.reader.extensions, data.class_mapping, subject, crop)
         self.reader.block(looked.odd)
         self._faults = FaultReports(self.index, folders, self.reader.extensions, self.max_objects)
         self._receiver = graph_messages.subscribe(self._faults.report)

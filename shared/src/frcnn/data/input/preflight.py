@@ -57,6 +57,8 @@ class PreflightResult:
         odd_paths: Paths of these.
         broken: Descriptions of unreadable records.
         present: Number of existing images.
+        cropped: Number of images that are larger than the area to crop to.
+        outside: Number of mapped objects that are completely outside this area.
     """
 
     records: int = 0
@@ -68,6 +70,8 @@ class PreflightResult:
     odd_paths: list[Path] = dataclasses.field(default_factory=list)
     broken: list[str] = dataclasses.field(default_factory=list)
     present: int = 0
+    cropped: int = 0
+    outside: int = 0
 
     def add(
         self,
@@ -104,6 +108,19 @@ class PreflightResult:
         else:
             self.missing.append(str(paths[0]) if paths else f"{record.frame_id}, outside {folder}")
 
+    def add_cropped(self, record: ImageRecord, mapping: Mapping[str, str], crop: tuple[int, int]) -> None:
+        """Counts what is lost of an image that is cropped.
+
+        Args:
+            record: The record.
+            mapping: Class names by stored source class.
+            crop: Height and width of the area at the top left that is kept, px.
+        """
+        height, width = crop
+        self.cropped += record.height > height or record.width > width
+        mapped = (label for label in record.labels if stored_class_name(label.class_name) in mapping)
+        self.outside += sum(label.x1 >= width or label.y1 >= height for label in mapped)
+
 
 def run_preflight(
     index: RecordIndex,
@@ -111,6 +128,7 @@ def run_preflight(
     extensions: tuple[str, ...],
     mapping: Mapping[str, str],
     subject: Subject = "training",
+    crop: tuple[int, int] | None = None,
 ) -> PreflightResult:
     """Checks a sample of the records, or all if they are few; logs what the run will ignore.
 
@@ -120,6 +138,7 @@ def run_preflight(
         extensions: Spellings of the image extension to try.
         mapping: `target_class_mapping` of the spec.
         subject: Use of the records. A set to evaluate on may have no objects: it measures false positives.
+        crop: Height and width that larger images are cropped to, px; None if images are resized.
 
     Returns:
         The findings.
@@ -143,11 +162,23 @@ def run_preflight(
         folder = folders[index.file_of[number]]
         paths = image_paths(folder, record.frame_id, record.file, extensions)
         found.add(number, record, stored, folder, paths)
+        if crop is not None:
+            found.add_cropped(record, stored, crop)
     looked = (
         f"{found.records} of {len(index)} images" if found.records < len(index) else f"{len(index)} images"
     )
     _judge(found, stored, looked, subject)
     _report(found, stored, looked, subject)
+    if found.cropped:
+        logger.warning(
+            "%d %s images (checked %s) are larger than the network input and lose what is to the right of it "
+            "or below it, %d objects completely. To resize them instead, set "
+            "augmentation_config.preprocessing.enable_auto_resize: true",
+            found.cropped,
+            subject,
+            looked,
+            found.outside,
+        )
     return found
 
 

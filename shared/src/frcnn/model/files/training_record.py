@@ -79,6 +79,8 @@ def record_in(plain: Path, shown: Path) -> TrainingRecord:
     try:
         return _record_of(read_configuration(plain, RECORD))
     except (*FAULTS, TypeError, AttributeError, RecursionError) as error:
+        if shown.suffix.lower() == ".onnx":
+            raise ModelError(f"{shown}: is an exported model; give the trained one") from error
         reason = describe_fault(error)
         raise ModelError(f"{shown}: not a detector written by this program: {reason}") from error
 

@@ -205,7 +205,7 @@ class Reader:
         if self._token in ("{", "<"):
             self._tokens.NextToken()
         else:
-            self._fault(path, f"found {self._token}; expected a block {{ ... }}")
+            self._fault(path, f"found {self._token}; expected {expectation(field)}")
             if opened.line == place.line or self._token not in field.message_type.fields_by_name:
                 self._tokens.skip_line(message.DESCRIPTOR.fields_by_name)
                 return

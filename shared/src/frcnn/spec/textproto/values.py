@@ -15,6 +15,8 @@ Field = Any
 
 _QUOTES = "'\""
 _MAX_UINT32 = 2**32 - 1
+# A message names the fields of a block that has at most this many.
+_FEW_FIELDS = 5
 
 
 class BadValueError(ValueError):
@@ -58,7 +60,10 @@ def expectation(field: Field) -> str:
         Text for messages, for example `true or false`.
     """
     if field.message_type is not None:
-        return "a block { ... }"
+        known = field.message_type.fields_by_name
+        return (
+            f"a block {{ ... }} of {' or '.join(known)}" if len(known) <= _FEW_FIELDS else "a block { ... }"
+        )
     if field.type == Kind.TYPE_BOOL:
         return "true or false"
     if field.type == Kind.TYPE_FLOAT:
