@@ -1,6 +1,7 @@
 """A server that lists other keys than those asked for, never ends a listing, or answers without end."""
 
 import contextlib
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -97,9 +98,30 @@ def test_a_listing_of_new_keys_without_end_ends(server, store, monkeypatch):
     assert server.requests == 6
 
 
-def test_a_listing_of_empty_pages_without_end_ends(server, store, monkeypatch):
+def test_a_listing_of_empty_folders_without_end_ends(server, store, monkeypatch):
+    monkeypatch.setattr("frcnn.storage.s3_backend.LISTED_KEYS", 50)
+    page = lambda number: [f"set/{number}-{each}/" for each in range(10)]  # noqa: E731
+    server.answer = lambda query, number: xml(listing(page(number), token=f"page{number}"))
+    with pytest.raises(StoreError, match="lists more than 50 keys"):
+        store.list("s3://data/set")
+    assert server.requests == 6
+
+
+def with_prefix(page):
+    prefixed = re.sub(r"<(/?)(\w)", r"<\1x:\2", page)
+    return prefixed.replace("Result>", 'Result xmlns:x="http://s3.amazonaws.com/doc/2006-03-01/">', 1)
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [str, with_prefix, lambda page: page.replace("<IsTruncated>true", '<IsTruncated a="b">True')],
+    ids=["plain", "with a prefix", "with an attribute"],
+)
+def test_a_listing_of_empty_pages_without_end_ends(server, store, monkeypatch, spelled):
     monkeypatch.setattr("frcnn.storage.network.EMPTY_PAGES", 5)
-    server.answer = lambda query, number: xml(listing([], token=f"page{number}"))
+    server.answer = lambda query, number: xml(
+        spelled(listing([], token=f"page{number}").decode()).encode() if number < 20 else listing([])
+    )
     with pytest.raises(StoreError, match="a listing of more than 5 empty pages"):
         store.list("s3://data/set")
     assert server.requests == 6

@@ -7,8 +7,11 @@ import errno
 import io
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from frcnn.errors import RunError
 
 _PIECE = 1 << 16
 _KINDS = {
@@ -69,6 +72,30 @@ def read_regular(path: str | Path, limit: int) -> bytes:
     if len(content) > limit:
         raise NotRegularError(errno.EFBIG, f"larger than {limit >> 20} MiB", str(path))
     return content
+
+
+def walk(folder: str | Path, *, follow_links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Lists a folder and all folders below it, like `os.walk`, which leaves out those that it cannot list.
+
+    Args:
+        folder: Folder. Nothing is listed if it does not exist.
+        follow_links: Whether to follow links to folders.
+
+    Yields:
+        Path of a folder, names of its folders (the caller may remove some), and names of its files.
+
+    Raises:
+        RunError: A folder cannot be listed, for example because its owner does not allow it.
+    """
+    return os.walk(folder, onerror=_refuse_unlisted, followlinks=follow_links)
+
+
+def _refuse_unlisted(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # removed since its parent was listed
+        raise RunError(
+            f"{os.fsdecode(error.filename)}: cannot list this folder ({error.strerror}). "
+            "Make it readable, or move it elsewhere, and run again."
+        ) from error
 
 
 def reading_fault(error: OSError | UnicodeDecodeError) -> str:

@@ -73,3 +73,34 @@ def test_a_hangup_that_is_ignored_stays_so():
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+class Finalized:
+    """Object whose finalizer is interrupted."""
+
+    def __init__(self, number):
+        self._number = number
+
+    def __del__(self):
+        os.kill(os.getpid(), self._number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_in_a_finalizer_where_python_discards_it_ends_the_run_all_the_same(number, capfd):
+    with pytest.raises(Terminated, match=number.name), terminate_as_interrupt():
+        Finalized(number)
+        while True:
+            signal.pause()
+    assert "ignored" not in capfd.readouterr().err
+
+
+def test_other_discarded_exceptions_are_reported_as_before(monkeypatch):
+    class Faulty:
+        def __del__(self):
+            raise ValueError("of a finalizer")
+
+    seen = []
+    monkeypatch.setattr("sys.unraisablehook", lambda lost: seen.append(str(lost.exc_value)))
+    with terminate_as_interrupt():
+        Faulty()
+    assert seen == ["of a finalizer"]

@@ -59,7 +59,7 @@ def train_in_child(
     with os.fdopen(reading, encoding="utf-8") as messages, tempfile.TemporaryFile("w+b") as output:
         try:
             child = subprocess.Popen(
-                [sys.executable, "-m", _MODULE, str(writing)],
+                [sys.executable, "-m", _MODULE, str(writing), str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,

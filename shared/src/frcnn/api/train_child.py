@@ -1,4 +1,4 @@
-"""Child process of `frcnn.api.isolated_training`: `python -m frcnn.api.train_child DESCRIPTOR`."""
+"""Child process of `frcnn.api.isolated_training`: `python -m frcnn.api.train_child DESCRIPTOR PARENT`."""
 
 import dataclasses
 import json
@@ -52,16 +52,17 @@ class _LogRecords(logging.Handler):
         self._pipe.send("log", {"name": record.name, "level": record.levelno, "text": record.getMessage()})
 
 
-def main(descriptor: int) -> int:
+def main(descriptor: int, parent: int) -> int:
     """Runs the training requested on standard input.
 
     Args:
         descriptor: File descriptor of the pipe to the parent.
+        parent: Id of the parent. This process ends with it, even if it was killed while this one started.
 
     Returns:
         Exit code.
     """
-    end_with_parent()
+    end_with_parent(parent)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream, terminate_as_interrupt():
         pipe = _Pipe(stream)
         try:
@@ -96,4 +97,4 @@ def _train(pipe: _Pipe, request: Message) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(*map(int, sys.argv[1:])))

@@ -38,6 +38,7 @@ def report(error: BaseException, *, verbose: bool) -> int:
         # The reader of our output has closed the pipe. Keep Python from reporting that at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    error = _interrupt_behind(error)
     trace = error if verbose and not isinstance(error, KeyboardInterrupt) else None
     if _is_expected(error):
         log.error("%s", message(error), exc_info=trace)
@@ -48,6 +49,7 @@ def report(error: BaseException, *, verbose: bool) -> int:
 
 def exit_code(error: BaseException) -> int:
     """Returns the exit code: 2 for wrong usage, 1 for a failed run, 130 for Ctrl-C, 143 for SIGTERM."""
+    error = _interrupt_behind(error)
     if isinstance(error, Terminated):
         return SIGNALED + error.number
     if isinstance(error, KeyboardInterrupt):
@@ -57,6 +59,7 @@ def exit_code(error: BaseException) -> int:
 
 def message(error: BaseException) -> str:
     """Returns one message for people: what happened and what to do."""
+    error = _interrupt_behind(error)
     if isinstance(error, Terminated):
         name = signal.Signals(error.number).name
         return f"terminated ({name}); files already finished are kept, nothing is half-written"
@@ -71,6 +74,16 @@ def message(error: BaseException) -> str:
         f"unexpected {type(error).__name__}: {error}. This is a bug in frcnn: "
         "please report it with the lines below."
     )
+
+
+def _interrupt_behind(error: BaseException) -> BaseException:
+    """Returns the interrupt that an error of another library's cleanup replaced, or else the error."""
+    if isinstance(error, FrcnnError):
+        return error
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    return cause or error
 
 
 def _is_expected(error: BaseException) -> bool:

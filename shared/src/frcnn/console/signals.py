@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from frcnn.console.lost_interrupts import RepeatedInterrupts
+
 _PR_SET_PDEATHSIG = 1
 # Signals of a stopped container, a closed terminal, a batch system's limit, and others that end a process by
 # default. SIGKILL cannot be handled.
@@ -28,6 +30,8 @@ class Terminated(KeyboardInterrupt):
 def terminate_as_interrupt() -> Iterator[None]:
     """Raises `Terminated` on SIGTERM within the block, so that open blocks clean up.
 
+    An exception that Python discards, because the signal arrived in a finalizer, is raised again.
+
     Outside the main thread, where Python does not allow signal handlers, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -37,7 +41,8 @@ def terminate_as_interrupt() -> Iterator[None]:
     for number in mine:
         signal.signal(number, _raise_terminated)
     try:
-        yield
+        with RepeatedInterrupts():
+            yield
     finally:
         for number, before in mine.items():
             signal.signal(number, before)

@@ -9,6 +9,7 @@ from pathlib import Path
 from frcnn.data.image_suffixes import SUFFIXES, is_image_name
 from frcnn.errors import DataError
 from frcnn.files import LONGEST_NAME
+from frcnn.regular_file import walk
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def find_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
     images: list[Path] = []
     others = 0
     entered = {folder.resolve(), *(path.resolve() for path in leave_out)}
-    for place, names, files in os.walk(folder, followlinks=True):
+    for place, names, files in walk(folder, follow_links=True):
         names[:] = [name for name in names if not name.startswith(".") and _enter(Path(place, name), entered)]
         visible = [Path(place, name) for name in files if not name.startswith(".")]
         found = [path.relative_to(folder) for path in visible if is_image_name(path.name)]

@@ -13,6 +13,7 @@ from frcnn import paths
 from frcnn.console.foreign_text import printable
 from frcnn.errors import StoreError
 from frcnn.locks import exclusive
+from frcnn.regular_file import walk
 from frcnn.storage import checksums
 from frcnn.storage.backend import Entry, Upload
 from frcnn.storage.faults import ChangedError, MissingError, TransientError, disk_full_named
@@ -61,7 +62,7 @@ class FolderBackend:
             return []
         found: list[Entry] = []
         known = set(self._left_out)
-        for folder, folders, names in os.walk(top):
+        for folder, folders, names in walk(top):
             self._stale |= {Path(folder, name) for name in (*folders, *names) if _is_stale(folder, name)}
             folders[:] = [name for name in folders if not name.startswith(_PARTIAL)]
             found += self._files(folder, names)
@@ -95,7 +96,7 @@ class FolderBackend:
 
     def _behind(self, link: Path, seen: set[tuple[int, int]]) -> Iterator[Entry]:
         """Yields the files behind a link to a folder, each folder once, since links may form a loop."""
-        for folder, folders, names in os.walk(link, followlinks=True):
+        for folder, folders, names in walk(link, follow_links=True):
             place = _place(Path(folder))
             if place in seen:
                 folders.clear()

@@ -1,15 +1,15 @@
 """Mirrors a folder to a store while another part of the program writes to it."""
 
 import logging
-import os
 import stat
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from frcnn.errors import StoreError, UsageError
+from frcnn.errors import FrcnnError, UsageError
 from frcnn.paths import UnsafeNameError
+from frcnn.regular_file import walk
 from frcnn.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Mirror:
         self._known = _versions(folder)
         self._skipped: set[str] = set()
         self._over = threading.Event()
-        self._failure: StoreError | OSError | None = None
+        self._failure: FrcnnError | OSError | None = None
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
 
     def __enter__(self) -> Self:
@@ -54,7 +54,7 @@ class Mirror:
         """Waits until all files are copied; after an error, at most for `GRACE` seconds.
 
         Raises:
-            StoreError: Copying failed, and the block did not.
+            FrcnnError: Copying failed, and the block did not.
         """
         self._over.set()
         self._thread.join(GRACE if error is not None else None)
@@ -65,6 +65,7 @@ class Mirror:
         """Copies new and changed files, then removes deleted ones from the store.
 
         Raises:
+            RunError: A folder cannot be listed.
             StoreError: A request failed. Files copied before are kept.
         """
         found = _versions(self._folder)
@@ -91,7 +92,7 @@ class Mirror:
             last = self._over.wait(self._interval)
             try:
                 self.copy()
-            except (StoreError, OSError) as error:
+            except (FrcnnError, OSError) as error:
                 self._failure = error
                 if not last:
                     log.warning("Copying failed; retrying while the run continues: %s", error)
@@ -102,7 +103,7 @@ class Mirror:
 def _versions(folder: Path) -> dict[str, _Version]:
     """Returns size and modification time of each file, by relative name."""
     found: dict[str, _Version] = {}
-    for top, folders, names in os.walk(folder):
+    for top, folders, names in walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(top, name)

@@ -1,6 +1,7 @@
 """Connections to S3 servers and token services: certificates, timeouts, proxies."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
     from urllib3 import PoolManager
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
-_UNFINISHED = b"<IsTruncated>true</IsTruncated>"
-_LISTED = (b"<Contents>", b"<CommonPrefixes>", b"<Upload>", b"<Part>")
+# The parser of the SDK accepts any prefix of a namespace, and attributes.
+_UNFINISHED = re.compile(rb"<(?:[\w.-]+:)?IsTruncated\b[^>]*>\s*true\s*<", re.IGNORECASE)
+_LISTED = re.compile(rb"<(?:[\w.-]+:)?(?:Contents|CommonPrefixes|Upload|Part)\b")
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> str:
@@ -112,7 +114,7 @@ def _bounded(connections: "PoolManager") -> "PoolManager":
 
 def _is_empty_page(answer: bytes) -> bool:
     """Checks whether an answer is a page of a listing that has no entries and is not the last one."""
-    return _UNFINISHED in answer and not any(tag in answer for tag in _LISTED)
+    return bool(_UNFINISHED.search(answer)) and not _LISTED.search(answer)
 
 
 def _keep(response: Any) -> None:

@@ -1,12 +1,12 @@
 """Groups the files of a folder into the objects of an artifact."""
 
 import dataclasses
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from frcnn.errors import StoreError, UsageError
+from frcnn.regular_file import walk
 from frcnn.storage import threads as workers
 from frcnn.storage.checksums import md5
 from frcnn.storage.manifest import Manifest, StoredFile, StoredObject, published
@@ -139,7 +139,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; expected the folder to publish")
     found: list[tuple[str, Path]] = []
-    for top, folders, names in os.walk(folder):
+    for top, folders, names in walk(folder):
         for name in (*names, *(each for each in folders if Path(top, each).is_symlink())):
             path = Path(top, name)
             if not path.is_file():

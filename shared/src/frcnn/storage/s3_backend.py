@@ -55,15 +55,16 @@ class S3Backend:
     def entries(self, below: str = "") -> list[Entry]:
         """Lists recursively, a thousand keys per request."""
         prefix = self._key(f"{below}/" if below else "")
-        start, repeated = len(self._key("")), 0
+        start, repeated, folders = len(self._key("")), 0, 0
         entries: dict[str, Entry] = {}
         with self._request(below, "list"):
             for each in self._client.list_objects(self._bucket, prefix=prefix, recursive=True):
                 key = each.object_name
-                if key.endswith("/"):
-                    continue  # some servers also list empty folders
                 repeated += key in entries
-                self._check_listing(key, prefix, len(entries), repeated)
+                self._check_listing(key, prefix, len(entries) + folders, repeated)
+                if key.endswith("/"):
+                    folders += 1  # some servers also list empty folders
+                    continue
                 entries[key] = Entry(key[start:], self._size(key, each.size), plain(each.etag))
         return list(entries.values())
 

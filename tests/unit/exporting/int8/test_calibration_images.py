@@ -50,6 +50,15 @@ def test_a_folders_images_are_prepared_as_for_inference_and_chosen_by_the_seed(s
     )
 
 
+def test_records_that_are_replaced_while_they_are_read_calibrate_nothing(tmp_path):
+    spec = toy_spec(tmp_path, images=3, validation=0)
+    batches = CalibrationImages(3, 1).load(data_settings(spec))
+    next(batches)
+    toy_spec(tmp_path, images=4, validation=0)
+    with pytest.raises(DataError, match="toy-fold-001-of-002 was replaced while it was in use"):
+        list(batches)
+
+
 def test_training_images_come_once_each_and_not_augmented(spec):
     batches = loaded(CalibrationImages(3, 2), spec)
     plain = (

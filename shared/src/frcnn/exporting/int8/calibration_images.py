@@ -46,7 +46,7 @@ class CalibrationImages:
             Preprocessed batches, float32 `[n, C, H, W]`.
 
         Raises:
-            DataError: There are too few images, or one cannot be read.
+            DataError: There are too few images, one cannot be read, or a record file was replaced meanwhile.
         """
         if self.tensor_file is None:
             yield from self._prepared(data)
@@ -61,6 +61,7 @@ class CalibrationImages:
             self._check(dataset.size, "the training records hold")
             for batch in dataset.batches:
                 yield np.ascontiguousarray(batch["images"].numpy().transpose(0, 3, 1, 2))
+            dataset.files.require_unchanged()
             return
         paths = find_images(self.folder)
         self._check(len(paths), f"{self.folder} holds")
