@@ -14,6 +14,7 @@ import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -91,6 +92,8 @@ class _Worker(Generic[Chunk, Result]):
         context = multiprocessing.get_context("spawn")  # forking with TensorFlow's threads may deadlock
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, function), daemon=True)
+        with _without_signals():
+            resource_tracker.ensure_running()  # some releases of Python unblock SIGINT at the end of this
         with _without_signals():
             self._process.start()
         theirs.close()  # so that the end of the process ends the connection
