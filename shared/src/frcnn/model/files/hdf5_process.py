@@ -95,7 +95,10 @@ def _run(files: tuple[Path, ...], size: int, shown: Path) -> None:
     root = str(Path(frcnn.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": root, "OPENBLAS_NUM_THREADS": "1"}
     handles = [int(file.name) for file in files]
-    done = subprocess.run(command, env=environment, capture_output=True, check=False, pass_fds=handles)
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, check=False, pass_fds=handles)
+    except MemoryError as error:  # of this process, which has the user's limit too
+        raise _too_little(shown) from error
     if done.returncode == -signal.SIGXCPU:
         raise ModelError(f"{shown}: not readable in {seconds_for(size)} s of CPU time; the file is damaged")
     if done.returncode:
