@@ -141,7 +141,7 @@ def hero(model: Path, data: Path) -> list[Image.Image]:
             len(found), -1
         )
         iou = inclusive_iou(predicted, boxes) * same.reshape(len(found), len(boxes))
-        outcomes = match(found.score, iou, np.zeros(len(boxes), bool), np.array([0.5]))
+        outcomes, _ = match(found.score, iou, np.zeros(len(boxes), bool), np.array([0.5]))
         if len(boxes) == len(found) > 1 and (outcomes == TRUE_POSITIVE).all():
             captions = [f"{name} {score:.2f}" for name, score in zip(found.label, found.score, strict=True)]
             with Image.open(path) as image:
