@@ -5,6 +5,7 @@ a label file and its image, or a COCO file and its images, may differ although b
 Programs for Windows write extensions in upper case, and paths with backslashes.
 """
 
+import os
 import unicodedata
 from collections.abc import Container, Iterator
 from pathlib import Path
@@ -51,7 +52,21 @@ def files_ending(folder: Path, suffix: str) -> list[Path]:
         folder: Folder.
         suffix: Extension with its dot, in lower case.
     """
-    return sorted(path for path in folder.glob("*") if path.suffix.lower() == suffix)
+    return [folder / name for name in names_ending(folder, suffix)]
+
+
+def names_ending(folder: Path, suffix: str) -> list[str]:
+    """Lists the names that `files_ending` finds, which takes less time than their paths.
+
+    Args:
+        folder: Folder.
+        suffix: Extension with its dot, in lower case.
+    """
+    try:
+        names = os.listdir(folder)  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+    return sorted(name for name in names if os.path.splitext(name)[1].lower() == suffix)  # noqa: PTH122
 
 
 def read_spelled(folder: Path, name: str, most: int) -> bytes:

@@ -8,7 +8,7 @@ from frcnn.data.conversion.box_checks import parse_number, parse_whole
 from frcnn.data.conversion.kitti.layout import is_kitti
 from frcnn.data.conversion.kitti.reader import FIELDS
 from frcnn.data.image_suffixes import image_names
-from frcnn.data.spellings import files_ending
+from frcnn.data.spellings import names_ending
 from frcnn.regular_file import read_regular
 from frcnn.survey.coco_files import annotation_files
 
@@ -76,7 +76,7 @@ def voc_labels(folder: Path) -> Path | None:
     Returns:
         The folder; None if there are no XML files.
     """
-    return next((folder / name for name in _VOC_LABEL_DIRS if files_ending(folder / name, ".xml")), None)
+    return next((folder / name for name in _VOC_LABEL_DIRS if names_ending(folder / name, ".xml")), None)
 
 
 def has_yolo_labels(folder: Path) -> bool:
@@ -88,7 +88,7 @@ def has_yolo_labels(folder: Path) -> bool:
     Args:
         folder: Folder of the label files.
     """
-    with_lines = (path for path in files_ending(folder, ".txt") if _is_filled(path))
+    with_lines = (folder / name for name in names_ending(folder, ".txt") if _is_filled(folder / name))
     for path in itertools.islice(with_lines, _LOOKED_AT):
         try:
             lines = read_regular(path, _MAX_LOOKED_AT_BYTES).decode("utf-8-sig").splitlines()

@@ -24,6 +24,8 @@ TOO_OCCLUDED = 2**31
 # KITTI's occlusion levels, and its value for an unknown angle.
 _OCCLUSIONS = (-1.0, 0.0, 1.0, 2.0, 3.0)
 _UNKNOWN_ANGLE = -10.0
+# A data set has few classes, and a name has at most LONGEST_CLASS_NAME characters.
+_stored_name = functools.lru_cache(1024)(stored_class_name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +179,7 @@ def _label(name: str, numbers: list[float], height: int, width: int) -> Label | 
     fault = box_fault(x1, y1, x2, y2, height, width)
     if fault is not None:
         return fault
-    return Label(stored_class_name(name), x1, y1, x2, y2, truncated, int(occluded), alpha, *world)
+    return Label(_stored_name(name), x1, y1, x2, y2, truncated, int(occluded), alpha, *world)
 
 
 def _words_of_name(fields: list[str]) -> int:
