@@ -32,10 +32,12 @@ class KerasDetector:
                 tf.TensorSpec([None, 2], tf.int32),
             ]
             self._detect = tf.function(
-                lambda images, sizes: model.detect(images, settings, sizes), input_signature=signature
+                lambda images, sizes: model.detect(images, settings, sizes),
+                input_signature=signature,
+                autograph=False,
             )
         else:
-            self._detect = tf.function(lambda images: model.detect(images, settings))
+            self._detect = tf.function(lambda images: model.detect(images, settings), autograph=False)
 
     def refresh(self) -> None:
         """Updates the stored transformed kernels; call it after the weights changed."""
