@@ -76,6 +76,7 @@ def test_too_little_memory_is_called_so_and_the_file_not_damaged(path):
 def test_too_little_memory_for_this_process_is_called_so_too(path):
     # A child that cannot be started: its arguments and pipes take memory here.
     lower = "    resource.setrlimit(resource.RLIMIT_AS, (40 * 2**20, 40 * 2**20))\n"
-    fill = "    kept = []\n    try:\n        while True: kept.append(bytes(40000))\n    except MemoryError: pass\n"
+    fill = "    kept = []\n    try:\n        while True: kept.append(bytes(40000))\n"
+    fill += "    except MemoryError: pass\n"
     said = run(READ.replace("try:\n", f"try:\n{lower}{fill}", 1), path, "none")
     assert said.startswith(f"RunError {path}: not enough memory to read it")
