@@ -10,6 +10,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from frcnn.console.quiet_import import hook_tensorflow_import
+
 BEGIN = time.monotonic()
 _MARK = pytest.StashKey[float]()
 _COLLECTED = pytest.StashKey[int]()
@@ -19,6 +21,8 @@ _GROWTH = 256 << 20
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# The tests compute as the commands do, which import TensorFlow this way.
+hook_tensorflow_import()
 
 # The same examples in every run, and no deadline: the first call of an op compiles it.
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)

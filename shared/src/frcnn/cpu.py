@@ -10,6 +10,9 @@ BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 ONEDNN_LIMIT = "ONEDNN_MAX_CPU_ISA"
 _WITHOUT_BFLOAT16 = frozenset({"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"})
 VNNI = frozenset({"avx512_vnni", "avx_vnni"})
+# Variable that makes TensorFlow use oneDNN. By default it does so on CPUs with AVX-512 VNNI only.
+ONEDNN_SWITCH = "TF_ENABLE_ONEDNN_OPTS"
+_WITHOUT_AVX512 = frozenset({"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2"})
 
 
 def has_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
@@ -36,6 +39,31 @@ def saturates_int8(cpuinfo: Path = CPUINFO) -> bool:
     """
     flags = _flags(cpuinfo)
     return "sse2" in flags and VNNI.isdisjoint(flags)
+
+
+def choose_onednn(cpuinfo: Path = CPUINFO) -> None:
+    """Makes TensorFlow use oneDNN on every x86 CPU with AVX2, unless the user has chosen.
+
+    Call it before TensorFlow is imported. See docs/adr/0084-onednn-without-avx512.md for what it gains.
+
+    Args:
+        cpuinfo: File with Linux's description of the CPU. Without it nothing is chosen.
+    """
+    if "avx2" in _flags(cpuinfo):
+        os.environ.setdefault(ONEDNN_SWITCH, "1")
+
+
+def onednn_fuses_slowly(cpuinfo: Path = CPUINFO) -> bool:
+    """Checks whether oneDNN runs a convolution fused with batch normalization by slow reference code.
+
+    oneDNN 3.7 does so without AVX-512.
+
+    Args:
+        cpuinfo: File with Linux's description of the CPU. Without it the result is false.
+    """
+    flags = _flags(cpuinfo)
+    limited = os.environ.get(ONEDNN_LIMIT, "").upper() in _WITHOUT_AVX512
+    return "avx2" in flags and (limited or "avx512f" not in flags) and os.environ.get(ONEDNN_SWITCH) != "0"
 
 
 def _flags(cpuinfo: Path) -> frozenset[str]:

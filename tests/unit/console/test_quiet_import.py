@@ -1,8 +1,13 @@
+from pathlib import Path
+
 import pytest
 
 # Stands in for the real one, which takes seconds: writes below Python, as C++ does.
 FAKE_TENSORFLOW = """
 import os
+import types
+chosen = []
+config = types.SimpleNamespace(optimizer=types.SimpleNamespace(set_experimental_options=chosen.append))
 os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\\n")
 os.write(2, b"I0000 00:00:1 port.cc:153] oneDNN custom operations are on.\\n")
 os.write(2, b"E0000 00:00:1 loader.cc:1] no kernel image\\n")
@@ -83,7 +88,8 @@ def test_a_look_for_missing_packages_before_the_import_does_not_let_it_speak(pyt
 
 
 def test_a_closed_standard_error_does_not_stop_the_import(python, tmp_path):
-    (tmp_path / "tensorflow.py").write_text("print('imported')")
+    silent = FAKE_TENSORFLOW.replace("os.write", "(lambda *_: None)")
+    (tmp_path / "tensorflow.py").write_text(silent.format(more="print('imported')"))
     done = python(
         "-c",
         "import os\n"
@@ -92,3 +98,17 @@ def test_a_closed_standard_error_does_not_stop_the_import(python, tmp_path):
         "with quiet_tensorflow_import(): import tensorflow",
     )
     assert (done.returncode, done.stdout) == (0, "imported\n")
+
+
+@pytest.mark.parametrize("switch", ["0", "1"])
+def test_what_is_slow_with_onednn_on_this_cpu_is_switched_off(python, tmp_path, environment, switch):
+    (tmp_path / "tensorflow.py").write_text(FAKE_TENSORFLOW.format(more=""))
+    environment.update(TF_ENABLE_ONEDNN_OPTS=switch, ONEDNN_MAX_CPU_ISA="AVX2")
+    done = python(
+        "-c",
+        "from frcnn.console.quiet_import import quiet_tensorflow_import\n"
+        "with quiet_tensorflow_import(): import tensorflow\n"
+        "print(tensorflow.chosen)",
+    )
+    has_avx2 = switch == "1" and " avx2 " in Path("/proc/cpuinfo").read_text()
+    assert done.stdout == ("[{'remapping': False}]\n" if has_avx2 else "[]\n")

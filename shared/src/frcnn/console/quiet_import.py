@@ -1,4 +1,4 @@
-"""Imports TensorFlow without its informational output: the only place that does so, for commands and library.
+"""Imports TensorFlow without its informational output and with oneDNN, for commands and library.
 
 While it is imported, TensorFlow 2.21 writes four lines to standard error, before any log level setting takes
 effect. Tasks import it late, so this hooks the import.
@@ -13,6 +13,8 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from frcnn.cpu import choose_onednn, onednn_fuses_slowly
+
 LOG_LEVEL, QUIET, LOUD = "TF_CPP_MIN_LOG_LEVEL", "2", "0"
 _CHATTER = (b"I0000 ", b"WARNING: All log messages before absl::InitializeLog()")
 
@@ -22,10 +24,9 @@ def quiet_tensorflow_import() -> Iterator[None]:
     """Drops informational lines of a TensorFlow import within the block; other output passes.
 
     For later lines, sets TF_CPP_MIN_LOG_LEVEL to 2 right before the import, unless it is set. If it is set to
-    0 or 1, all lines pass.
+    0 or 1, all lines pass. oneDNN is chosen at the same time, as `frcnn.cpu.choose_onednn` says.
     """
-    finder = _Finder()
-    sys.meta_path.insert(0, finder)
+    finder = hook_tensorflow_import()
     try:
         yield
     finally:
@@ -33,8 +34,19 @@ def quiet_tensorflow_import() -> Iterator[None]:
             sys.meta_path.remove(finder)
 
 
+def hook_tensorflow_import() -> MetaPathFinder:
+    """Prepares a later import of TensorFlow like `quiet_tensorflow_import`, until the process ends.
+
+    Returns:
+        Hook in `sys.meta_path`.
+    """
+    finder = _Finder()
+    sys.meta_path.insert(0, finder)
+    return finder
+
+
 class _Finder(MetaPathFinder):
-    """Wraps the loader of `tensorflow` in a `_QuietLoader`.
+    """Wraps the loader of `tensorflow` in a `_TensorFlowLoader`.
 
     It stays in place when TensorFlow is only looked up, as by a check for missing packages.
     """
@@ -48,12 +60,12 @@ class _Finder(MetaPathFinder):
         found = (each.find_spec(fullname, path, target) for each in others)
         spec = next((each for each in found if each is not None), None)
         if spec is not None and spec.loader is not None:
-            spec.loader = _QuietLoader(spec.loader)
+            spec.loader = _TensorFlowLoader(spec.loader)
         return spec
 
 
-class _QuietLoader(Loader):
-    """Executes a module with standard error filtered at the file descriptor that C++ writes to."""
+class _TensorFlowLoader(Loader):
+    """Executes TensorFlow with standard error filtered at the file descriptor that C++ writes to."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
@@ -63,8 +75,11 @@ class _QuietLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         wanted = os.environ.setdefault(LOG_LEVEL, QUIET)
+        choose_onednn()
         with contextlib.nullcontext() if wanted < QUIET else _filtered_standard_error():
             self._loader.exec_module(module)
+        if onednn_fuses_slowly():
+            module.config.optimizer.set_experimental_options({"remapping": False})
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._loader, name)

@@ -268,6 +268,15 @@ def test_op_determinism_leaves_the_pipeline_its_threads(make):
     assert stateful_ops(training_dataset(data_settings(spec), start_step=1)) <= HARMLESS
 
 
+def test_no_tuning_thread_delays_the_end_of_an_iterator(make):
+    spec = make(numbered(2), validation_fold=0)
+    validation = validation_dataset(data_settings(spec), batch_size=1)
+    spec.dataset_config.validation_fold = None
+    training = training_dataset(data_settings(spec), start_step=1)
+    for dataset in (training, validation):
+        assert dataset.batches.options().autotune.enabled is False
+
+
 def stateful_ops(dataset):
     variant = tf.data.experimental.to_variant(dataset.batches)
     graph = tf.compat.v1.GraphDef.FromString(tf.raw_ops.DatasetToGraphV2(input_dataset=variant).numpy())

@@ -28,6 +28,16 @@ MIN_SIDE = 1.0
 SEED_STRIDE = 1 << 32
 
 
+def options_without_tuning() -> tf.data.Options:
+    """Returns options for a dataset whose parallelism is given.
+
+    The thread that would tune it sleeps for up to a minute at a time. An iterator waits for it at its end.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
+
+
 class ImageLoader:
     """Loader of single images of a record set: reads, resizes, augments and labels them."""
 
@@ -212,7 +222,7 @@ class ImageLoader:
             ),
             cycle_length=threads,
             num_parallel_calls=threads,
-        )
+        ).with_options(options_without_tuning())
         broken = sorted(set(range(count)) - {int(n) for n in read.as_numpy_iterator()})
         if self.stream is not None and self.stream.failure is not None:
             raise self.stream.failure
