@@ -43,10 +43,14 @@ def test_a_folder_is_renamed_as_a_whole(tmp_path):
     assert (tmp_path / "saved" / "weights").read_text() == "w"
 
 
-def test_a_full_disk_is_an_error_that_names_the_file(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.ENOSPC, r"\. Free some space"), (errno.EFBIG, ", or the file is larger than `ulimit -f`")],
+)
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path, number, advice):
     final = tmp_path / "records-00000-of-00010"
-    with pytest.raises(RunError, match=f"disk full while writing {final}"), atomic_path(final):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(RunError, match=f"disk full while writing {final}{advice}"), atomic_path(final):
+        raise OSError(number, os.strerror(number))
     assert list(tmp_path.iterdir()) == []
 
 

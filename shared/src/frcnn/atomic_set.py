@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from frcnn.errors import RunError
-from frcnn.files import is_disk_full, make_staging_folder
+from frcnn.files import is_disk_full, make_staging_folder, no_space_text
 
 _OLD, _NEW, _NOW, _NEXT, _LINK, _NOTHING = "old", "new", "now", "next", "link", "nothing"
 # Path of the empty file relative to the folder of either set.
@@ -137,7 +137,7 @@ def switched(path: Path) -> Iterator[Path]:
         switch.commit(())
     except RunError as error:
         if error.__cause__ is not None and is_disk_full(error.__cause__):
-            raise RunError(f"disk full while writing {path}. Free some space and run again.") from error
+            raise RunError(no_space_text(error.__cause__, path)) from error
         raise
     finally:
         switch.settle()

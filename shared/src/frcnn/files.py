@@ -58,7 +58,7 @@ def atomic_path(final: Path) -> Iterator[Path]:
                 raise
     except Exception as error:
         if is_disk_full(error):
-            raise RunError(f"disk full while writing {final}. Free some space and run again.") from error
+            raise RunError(no_space_text(error, final)) from error
         raise
 
 
@@ -163,6 +163,18 @@ def is_disk_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _FULL:
         return True
     return any(os.strerror(number) in str(error) for number in _FULL)
+
+
+def no_space_text(error: BaseException, where: Path | str) -> str:
+    """Returns the message for a write for which `is_disk_full` is true.
+
+    Args:
+        error: Error of the write.
+        where: File or folder that is written.
+    """
+    if getattr(error, "errno", None) == errno.EFBIG or os.strerror(errno.EFBIG) in str(error):
+        return f"disk full while writing {where}, or the file is larger than `ulimit -f` allows."
+    return f"disk full while writing {where}. Free some space and run again."
 
 
 def disk_full_while_reading(path: Path) -> RunError:

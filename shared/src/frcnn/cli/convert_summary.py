@@ -28,9 +28,11 @@ def show(report: ConvertReport) -> None:
     for note in report.notes:
         console.print(f"Note: {printable(note, None)}.")
     if report.left_out:
-        console.print(f"The sample modifier dropped {report.left_out} images.")
+        console.print(f"The sample modifier dropped {counted(report.left_out, 'image')}.")
     if report.replaced:
-        console.print(f"Replaced {report.replaced} record files of a previous run with this prefix.")
+        console.print(
+            f"Replaced {counted(report.replaced, 'record file')} of a previous run with this prefix."
+        )
     renamed = {name: stored for name, stored in report.class_map.items() if name != stored}
     if renamed:
         console.print("Class names in the records. Use them as keys of target_class_mapping:")

@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> None:
     from frcnn.api.converting import convert
     from frcnn.cli.convert_summary import show
     from frcnn.console.status_file import StatusWriter
+    from frcnn.survey.wording import counted
 
     report = convert(
         load_convert_spec(args.dataset_export_spec, args.settings),
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
     if args.results_dir is not None:
         StatusWriter(args.results_dir).write(
             "RUNNING",
-            f"{report.images} images converted",
+            f"{counted(report.images, 'image')} converted",
             kpi={
                 "num_images": report.images,
                 "num_images_skipped": report.images_skipped,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from frcnn.errors import StoreError
-from frcnn.files import is_disk_full
+from frcnn.files import is_disk_full, no_space_text
 from frcnn.storage.network import without_user
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def disk_full_named(where: str) -> Iterator[None]:
         yield
     except OSError as error:
         if is_disk_full(error):
-            raise StoreError(f"disk full while writing {where}. Free some space and run again.") from error
+            raise StoreError(no_space_text(error, where)) from error
         raise
 
 

@@ -387,7 +387,7 @@ def test_cameras_files_are_converted_whatever_their_names_and_what_is_odd_is_nam
     records = {record.file: record for record in _all_records(output)}
     assert {"image_2/000.JPG", "image_2/new.Jpeg", f"image_2/{odd}.png"} < set(records)
     assert (report.images, report.skipped) == (14, {IssueKind.NOT_REGULAR: 2})
-    assert [note for note in report.notes if note.startswith("1 images have an EXIF orientation")]
+    assert [note for note in report.notes if note.startswith("1 image has an EXIF orientation")]
     listed = json.loads(report.warning_file.read_text("utf-8"))
     assert {Path(entry["file"]).name for entry in listed} == {"pipe.png", "zero.png"}
 
@@ -424,7 +424,7 @@ def test_images_with_boxes_mostly_outside_are_counted(tmp_path, output, box, cou
     labels = {"a": [CAR, f"Car 0 0 0 {box} 0 0 0 0 0 0 0"], "b": [CAR]}
     root = write_kitti(tmp_path / "kitti", labels)
     notes = convert(conversion_settings(_spec(root, num_partitions=1)), output).notes
-    lead = f"{count} images have boxes with more than a quarter outside of the image"
+    lead = "1 image has boxes with more than a quarter outside of the image"
     assert [note.startswith(lead) for note in notes] == [True] * count
 
 
@@ -438,7 +438,7 @@ def test_boxes_of_coco_written_as_corners_are_noticed(tmp_path, output):
     fields = {"img_dir_names": ["."], "annotation_files": ["a.json"], "num_partitions": 1}
     spec = DatasetExportConfig(coco_config=COCOConfig(root_directory_path=str(tmp_path / "coco"), **fields))
     (note,) = convert(conversion_settings(spec), output).notes
-    assert note.startswith("1 images have boxes with more than a quarter outside of the image")
+    assert note.startswith("1 image has boxes with more than a quarter outside of the image")
     report = frcnn.data_report(tmp_path / "coco/a.json", compare=0)
     (finding,) = (each for each in report.findings if each.code == "boxes_outside")
     assert finding.text.startswith("1 of 1 (100.0%) objects have more than a quarter of their box outside")

@@ -173,25 +173,29 @@ def _notes_on(remarks: Mapping[Remark, int], *, apply_exif: bool) -> tuple[str, 
     turned, dim = remarks.get(Remark.TURNED, 0), remarks.get(Remark.UNUSED_BITS, 0)
     notes = []
     if turned and apply_exif:
-        notes.append(f"{turned} images have an EXIF orientation, which the loader will apply")
+        notes.append(f"{_have(turned)} an EXIF orientation, which the loader will apply")
     elif turned:
         notes.append(
-            f"{turned} images have an EXIF orientation, which is not applied: labels must refer to the "
+            f"{_have(turned)} an EXIF orientation, which is not applied: labels must refer to the "
             "stored pixels. If they were drawn on rotated images, as viewers show them, convert again with "
             "apply_exif"
         )
     if dim:
         notes.append(
-            f"{dim} PNG images use fewer than their 16 bits per channel. The loader takes the upper 8 of the "
-            "bits in use"
+            f"{'1 PNG image uses' if dim == 1 else f'{dim} PNG images use'} fewer than the 16 bits per "
+            "channel. The loader takes the upper 8 of the bits in use"
         )
     if outside := remarks.get(Remark.BOXES_OUTSIDE, 0):
         notes.append(
-            f"{outside} images have boxes with more than a quarter outside of the image, which the loader "
+            f"{_have(outside)} boxes with more than a quarter outside of the image, which the loader "
             "clips. If these objects are not cut off, the labels belong to images of another size, or mix up "
             "width and height with the second corner"
         )
     return tuple(notes)
+
+
+def _have(images: int) -> str:
+    return "1 image has" if images == 1 else f"{images} images have"
 
 
 def _tasks(plan: Plan, chunk: int) -> Iterator[Task]:
