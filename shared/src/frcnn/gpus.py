@@ -1,11 +1,13 @@
 """Checks the number of GPUs of a step, before any slow import."""
 
 import ctypes
+from pathlib import Path
 from typing import Any
 
 from frcnn.errors import RunError
 
 DRIVER_LIBRARY = "libcuda.so.1"
+DRIVER_FILE = Path("/proc/driver/nvidia/version")
 
 
 def driver_gpus(library: Any = None) -> int:

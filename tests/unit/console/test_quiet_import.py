@@ -7,6 +7,7 @@ FAKE_TENSORFLOW = """
 import os
 import types
 chosen = []
+test = types.SimpleNamespace(is_built_with_cuda=lambda: True)
 config = types.SimpleNamespace(optimizer=types.SimpleNamespace(set_experimental_options=chosen.append))
 os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\\n")
 os.write(2, b"I0000 00:00:1 port.cc:153] oneDNN custom operations are on.\\n")
@@ -100,15 +101,20 @@ def test_a_closed_standard_error_does_not_stop_the_import(python, tmp_path):
     assert (done.returncode, done.stdout) == (0, "imported\n")
 
 
-@pytest.mark.parametrize("switch", ["0", "1"])
-def test_what_is_slow_with_onednn_on_this_cpu_is_switched_off(python, tmp_path, environment, switch):
+@pytest.mark.parametrize(("switch", "driver"), [("0", False), ("1", False), ("1", True)])
+def test_what_is_slow_with_onednn_on_this_cpu_is_switched_off(python, tmp_path, environment, switch, driver):
     (tmp_path / "tensorflow.py").write_text(FAKE_TENSORFLOW.format(more=""))
+    file = tmp_path / "version"
+    if driver:
+        file.touch()
     environment.update(TF_ENABLE_ONEDNN_OPTS=switch, ONEDNN_MAX_CPU_ISA="AVX2")
     done = python(
         "-c",
-        "from frcnn.console.quiet_import import quiet_tensorflow_import\n"
-        "with quiet_tensorflow_import(): import tensorflow\n"
+        "from pathlib import Path\n"
+        "from frcnn.console import quiet_import\n"
+        f"quiet_import.DRIVER_FILE = Path({str(file)!r})\n"
+        "with quiet_import.quiet_tensorflow_import(): import tensorflow\n"
         "print(tensorflow.chosen)",
     )
-    has_avx2 = switch == "1" and " avx2 " in Path("/proc/cpuinfo").read_text()
-    assert done.stdout == ("[{'remapping': False}]\n" if has_avx2 else "[]\n")
+    slow = switch == "1" and not driver and " avx2 " in Path("/proc/cpuinfo").read_text()
+    assert done.stdout == ("[{'remapping': False}]\n" if slow else "[]\n")

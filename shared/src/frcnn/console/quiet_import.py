@@ -14,6 +14,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from frcnn.cpu import choose_onednn, onednn_fuses_slowly
+from frcnn.gpus import DRIVER_FILE
 
 LOG_LEVEL, QUIET, LOUD = "TF_CPP_MIN_LOG_LEVEL", "2", "0"
 _CHATTER = (b"I0000 ", b"WARNING: All log messages before absl::InitializeLog()")
@@ -78,7 +79,9 @@ class _TensorFlowLoader(Loader):
         choose_onednn()
         with contextlib.nullcontext() if wanted < QUIET else _filtered_standard_error():
             self._loader.exec_module(module)
-        if onednn_fuses_slowly():
+        # GPUs have fast fusions. To ask the driver for its GPUs would fix the visible ones too early.
+        on_gpu = DRIVER_FILE.exists() and module.test.is_built_with_cuda()
+        if onednn_fuses_slowly() and not on_gpu:
             module.config.optimizer.set_experimental_options({"remapping": False})
 
     def __getattr__(self, name: str) -> object:
