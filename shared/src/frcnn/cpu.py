@@ -53,10 +53,8 @@ def choose_onednn(cpuinfo: Path = CPUINFO) -> None:
         os.environ.setdefault(ONEDNN_SWITCH, "1")
 
 
-def onednn_fuses_slowly(cpuinfo: Path = CPUINFO) -> bool:
-    """Checks whether oneDNN runs a convolution fused with batch normalization by slow reference code.
-
-    oneDNN 3.7 does so without AVX-512.
+def onednn_without_avx512(cpuinfo: Path = CPUINFO) -> bool:
+    """Checks whether oneDNN computes without AVX-512, for which some of its routes are slow.
 
     Args:
         cpuinfo: File with Linux's description of the CPU. Without it the result is false.

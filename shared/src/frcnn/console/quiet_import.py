@@ -13,7 +13,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from frcnn.cpu import choose_onednn, onednn_fuses_slowly
+from frcnn.cpu import choose_onednn, onednn_without_avx512
 from frcnn.gpus import DRIVER_FILE
 
 LOG_LEVEL, QUIET, LOUD = "TF_CPP_MIN_LOG_LEVEL", "2", "0"
@@ -81,7 +81,7 @@ class _TensorFlowLoader(Loader):
             self._loader.exec_module(module)
         # GPUs have fast fusions. To ask the driver for its GPUs would fix the visible ones too early.
         on_gpu = DRIVER_FILE.exists() and module.test.is_built_with_cuda()
-        if onednn_fuses_slowly() and not on_gpu:
+        if onednn_without_avx512() and not on_gpu:
             module.config.optimizer.set_experimental_options({"remapping": False})
 
     def __getattr__(self, name: str) -> object:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from frcnn.ops.convolution_without_avx512 import convolve_without_avx512, without_avx512
 from frcnn.ops.dft_convolution import convolve_saving_memory, convolve_transformed, transform_kernel
 from frcnn.ops.dft_matrices import LARGEST_DFT_SIDE, SMALLEST_DFT_DEPTH, dft_matrices
 
@@ -143,10 +144,17 @@ class Conv2D(keras.layers.Conv2D):
         pads = self._pads()
         odd = all(kernel % 2 for kernel in self.kernel_size)
         if self.strides == (1, 1) and self.padding == "same" and odd:
+            if self._avoids_slow_routes(inputs):
+                return convolve_without_avx512(inputs, kernel)
             return tf.nn.conv2d(inputs, kernel, 1, "SAME", dilations=self.dilation_rate)
         if pads[1] != [0, 0] or pads[2] != [0, 0]:
             inputs = tf.pad(inputs, pads)
         return tf.nn.conv2d(inputs, kernel, self.strides, "VALID", dilations=self.dilation_rate)
+
+    def _avoids_slow_routes(self, inputs: tf.Tensor) -> bool:
+        """Checks whether other routes than TensorFlow's are faster, for odd kernels at stride 1."""
+        plain = self.groups == 1 and self.dilation_rate == (1, 1) and self.kernel_size != (1, 1)
+        return plain and inputs.dtype == tf.float32 and not _PLAIN.get() and without_avx512()
 
     def _pads(self) -> list[list[int]]:
         if self.padding == "valid":
