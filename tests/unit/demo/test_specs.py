@@ -54,6 +54,7 @@ def test_the_experiment_spec_is_valid_and_holds_what_was_found(tmp_path):
     )
     assert spec.training_config.num_epochs == 9
     assert spec.model_config.arch == "resnet:10"
-    assert spec.model_config.roi_mini_batch == 16
+    assert spec.model_config.roi_mini_batch == 32
+    assert spec.training_config.average_weights
     assert spec.evaluation_config.model == str(paths.model)
     assert spec.inference_config.images_dir == str(paths.samples)

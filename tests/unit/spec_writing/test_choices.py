@@ -63,7 +63,7 @@ def test_settings_follow_the_objects_of_an_image():
     crowded = choose(facts(most_objects=150, many_objects=100), "accuracy")
     assert (crowded.max_objects, crowded.rois, crowded.detections) == (190, 128, 380)
     alone = choose(facts(most_objects=1, many_objects=1), "accuracy")
-    assert (alone.max_objects, alone.rois) == (20, 16)
+    assert (alone.max_objects, alone.rois) == (20, 32)
 
 
 def test_images_that_are_held_out_do_not_count_for_batch_size_and_epochs():
