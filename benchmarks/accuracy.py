@@ -15,6 +15,7 @@ are evaluated by the project's evaluator and by pycocotools. Times include train
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -50,7 +51,7 @@ def main() -> int:
             f"error: no interpreter {args.peer_python}. Create it as described in benchmarks/README.md.\n"
         )
         return 2
-    conditions = Conditions(1)
+    conditions = Conditions(len(os.sched_getaffinity(0)))
     for name in args.sets:
         folder = args.output / name
         folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ with the statistics of each row, and with exact ones of 60 batches.
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -135,7 +136,7 @@ def main() -> int:
     )
     flags.add_argument("--json", type=Path, help="file for all figures")
     args = flags.parse_args()
-    conditions = Conditions(1)
+    conditions = Conditions(len(os.sched_getaffinity(0)))
     found = {}
     for size in args.sizes:
         images, _, epochs = size.partition(":")

@@ -9,6 +9,7 @@ An epoch's minutes include all training before it and no validation. The resolut
 
 import argparse
 import json
+import os
 import statistics
 import sys
 from pathlib import Path
@@ -35,7 +36,7 @@ def main() -> int:
             f"error: no interpreter {args.peer_python}. Create it as described in benchmarks/README.md.\n"
         )
         return 2
-    conditions = Conditions(1)
+    conditions = Conditions(len(os.sched_getaffinity(0)))
     folder = args.output / "bccd"
     folder.mkdir(parents=True, exist_ok=True)
     job = make_job("bccd", args.data / "bccd", Path(), args.epochs)
