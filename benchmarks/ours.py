@@ -17,12 +17,14 @@ from benchmarks.ours_spec import spec_text
 from benchmarks.settings import SETTINGS, Scene, random_scene
 from benchmarks.tracing import count_calls
 from benchmarks.workers import serve
+from frcnn.distributed.world import RankInfo
 from frcnn.model.build import build
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.model.precision import set_precision
 from frcnn.settings.model import detection_settings, model_settings, training_settings
 from frcnn.settings.optimizer import optimizer_settings
 from frcnn.spec import Experiment, load_experiment
+from frcnn.training.devices import run_operations_in_turn
 from frcnn.training.optimizers import optimizer
 from frcnn.training.trainer import set_up
 
@@ -133,6 +135,7 @@ def main() -> None:
     flags.add_argument("--inexact", action="store_true", help="turn deterministic kernels off")
     args = flags.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
+    run_operations_in_turn(RankInfo())  # as in a training; commands for inference leave it
     if args.inexact:
         keras.utils.set_random_seed(42)
     else:

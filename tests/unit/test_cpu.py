@@ -11,6 +11,7 @@ from frcnn.cpu import (
     has_bfloat16,
     onednn_without_avx512,
     saturates_int8,
+    usable_cores,
 )
 
 X86 = "processor\t: 0\nmodel name\t: a bf16 machine\nflags\t\t: fpu sse2 {}\nbugs\t\t: none\n"
@@ -110,3 +111,11 @@ def test_fusions_are_slow_with_onednn_without_avx512(tmp_path, monkeypatch, flag
         monkeypatch.setenv(ONEDNN_SWITCH, switch)
     (tmp_path / "cpuinfo").write_text(X86.format(flags))
     assert onednn_without_avx512(tmp_path / "cpuinfo") is expected
+
+
+def test_cores_are_those_that_the_process_may_use_if_the_system_tells(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1, 4, 6}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert usable_cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert usable_cores() == 8

@@ -15,6 +15,11 @@ ONEDNN_SWITCH = "TF_ENABLE_ONEDNN_OPTS"
 _WITHOUT_AVX512 = frozenset({"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2"})
 
 
+def usable_cores() -> int:
+    """Returns the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def has_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
     """Checks whether oneDNN multiplies bfloat16 in hardware. Otherwise mixed precision has no benefit.
 

@@ -12,6 +12,7 @@ import time
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from frcnn.cli import task_runner, train
 from frcnn.cli.tasks import all_tasks
@@ -160,7 +161,7 @@ def test_ranks_may_have_the_files_they_start_from_in_other_folders(tmp_path):
 
 def test_cores_are_divided_and_the_log_says_that_there_is_no_gpu(monkeypatch, caplog):
     threads = []
-    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda process: set(range(9)), raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(9)), raising=False)
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
     monkeypatch.setattr(
         devices.tf.config.threading, "set_intra_op_parallelism_threads", lambda count: threads.append(count)
@@ -189,6 +190,40 @@ def test_a_rank_whose_model_is_spread_takes_its_gpus_in_a_row(monkeypatch):
     monkeypatch.setattr(devices.tf.config, "set_visible_devices", lambda gpu, kind: visible.append(gpu))
     devices.take_share(RankInfo(3, 4, 1, 2), gpus_each=2)
     assert visible == [["gpu 2", "gpu 3"]]
+
+
+@pytest.mark.parametrize(
+    ("environment", "chosen", "gpus", "expected"),
+    [
+        ({}, 0, [], [1]),
+        ({"TF_NUM_INTRAOP_THREADS": "5"}, 0, [], []),
+        ({"TF_NUM_INTEROP_THREADS": "2"}, 0, [], []),
+        ({}, 3, [], []),
+        ({}, 0, ["gpu 0"], []),
+    ],
+)
+def test_operations_run_in_turn_with_few_threads_unless_the_user_has_chosen(
+    monkeypatch, environment, chosen, gpus, expected
+):
+    threads = []
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings = devices.tf.config.threading
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(9)), raising=False)
+    monkeypatch.setattr(settings, "get_inter_op_parallelism_threads", lambda: chosen)
+    monkeypatch.setattr(settings, "set_inter_op_parallelism_threads", threads.append)
+    monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: gpus)
+    devices.run_operations_in_turn(RankInfo(1, 8, 1, 2))
+    assert threads == expected
+
+
+def test_where_tensorflow_has_started_operations_stay_as_they_are():
+    tf.constant(0)
+    before = tf.config.threading.get_inter_op_parallelism_threads()
+    devices.run_operations_in_turn(RankInfo(1, 8, 1, 1024))
+    assert tf.config.threading.get_inter_op_parallelism_threads() == before
 
 
 def started(*programs):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from frcnn.api.isolated_training import OnLog, child_environment, train_in_child
 from frcnn.api.training import Epoch, TrainingRequest
+from frcnn.cpu import usable_cores
 from frcnn.errors import RunError
 from frcnn.progress import Progress
 from frcnn.single_writer import PlaceBusyError, only_writer_in
@@ -120,6 +121,6 @@ def share_of(slot: int, jobs: int, environment: Mapping[str, str]) -> dict[str, 
     gpus = [each for each in environment.get(_GPUS, "").split(",") if each]
     if len(gpus) > 1:
         shares[_GPUS] = gpus[slot % len(gpus)]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     threads = str(max(1, cores // jobs))
     return shares | {name: threads for name in _THREADS if name not in environment}

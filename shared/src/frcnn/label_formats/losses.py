@@ -9,8 +9,8 @@ from frcnn.data.records.annotations import Label
 WORLD = ("world_height", "world_width", "world_length", "world_x", "world_y", "world_z", "rotation_y")
 # Information that the readers ignore, for every target.
 NOT_READ = {
-    "coco": "outlines, iscrowd and keypoints of COCO are not read",
-    "voc": "pose, parts and outlines of Pascal VOC are not read",
+    "coco": "outlines, iscrowd, keypoints and rotation of COCO are not read",
+    "voc": "pose, parts, outlines, rotation and the mark occluded of Pascal VOC are not read",
 }
 
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from frcnn.class_names import stored_class_name
 from frcnn.console.progress import Progress
+from frcnn.cpu import usable_cores
 from frcnn.data.conversion.convert import CHUNK, ENOUGH_FOR_PROCESSES
 from frcnn.data.conversion.faults import DataIssue, IssueKind, Reading
-from frcnn.data.conversion.parallel import default_workers, ordered_map
+from frcnn.data.conversion.parallel import ordered_map
 from frcnn.data.conversion.stored_image import UPRIGHT
 from frcnn.data.records.annotations import DONT_CARE
 from frcnn.errors import DataError
@@ -96,7 +97,7 @@ class _Collector:
         )
 
     def _parts(self, source: Source, workers: int | None) -> Iterator[_Part]:
-        count = (workers or default_workers()) if source.parallel else 1
+        count = (workers or usable_cores()) if source.parallel else 1
         if source.size < ENOUGH_FOR_PROCESSES:
             count = 1
         with closing(ordered_map(_read, self._tasks(source), count)) as parts:

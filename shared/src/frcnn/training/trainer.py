@@ -21,7 +21,7 @@ from frcnn.training.callbacks.rank_zero import Reports
 from frcnn.training.callbacks.record_guard import RecordGuard
 from frcnn.training.callbacks.validation import Validation
 from frcnn.training.compile import prepare, restore
-from frcnn.training.devices import take_share
+from frcnn.training.devices import run_operations_in_turn, take_share
 from frcnn.training.memory_need import choose_convolutions, require_memory
 from frcnn.training.opened_run import OpenedRun, open_run
 from frcnn.training.result import TrainResult
@@ -85,6 +85,8 @@ def _train(
     here = world.place
     if here.size > 1:
         take_share(here, len(run.parallelism) or 1)
+    if not run.parallelism:
+        run_operations_in_turn(here)
     set_up(run.seed + here.rank)
     job = open_run(run, results_dir, key, here, strict=strict)
     if job.record.epoch >= run.epochs and not job.unvalidated:

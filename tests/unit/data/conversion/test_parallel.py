@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from frcnn.data.conversion.parallel import CHUNKS_AHEAD, default_workers, ordered_map
+from frcnn.data.conversion.parallel import CHUNKS_AHEAD, ordered_map
 from frcnn.errors import DataError, RunError
 from tests.support.unmeasured import unmeasured
 
@@ -100,7 +100,3 @@ def test_a_signal_to_all_processes_ends_them_without_a_word(name):
         start_new_session=True, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (128 + signal.Signals[name], "", "")
-
-
-def test_there_is_a_worker_for_each_core():
-    assert 1 <= default_workers() <= os.cpu_count()

@@ -10,10 +10,11 @@ from typing import BinaryIO
 
 from frcnn.class_names import stored_class_name
 from frcnn.console.progress import Progress
+from frcnn.cpu import usable_cores
 from frcnn.data.conversion.fault_log import IssueLog, warning_path
 from frcnn.data.conversion.faults import Remark
 from frcnn.data.conversion.kitti.plan import plan_kitti
-from frcnn.data.conversion.parallel import default_workers, ordered_map
+from frcnn.data.conversion.parallel import ordered_map
 from frcnn.data.conversion.partition import shard_slices
 from frcnn.data.conversion.plan import Plan
 from frcnn.data.conversion.report import ConvertReport, FoldCounts
@@ -72,7 +73,7 @@ def convert(
     modifier = _modifier(settings, plan, validation_fold)
     if workers is not None and workers < 1:
         raise UsageError(f"workers {workers}: expected 1 or more")
-    count = (workers or default_workers()) if plan.size >= ENOUGH_FOR_PROCESSES else 1
+    count = (workers or usable_cores()) if plan.size >= ENOUGH_FOR_PROCESSES else 1
     with staged(output) as files:
         with files.warnings.open("x", encoding="utf-8") as stream:
             faults = IssueLog(stream)

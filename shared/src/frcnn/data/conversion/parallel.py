@@ -7,7 +7,6 @@ it writes a result, such as for lack of memory, would leave the command waiting 
 import collections
 import contextlib
 import multiprocessing
-import os
 import queue
 import signal
 import threading
@@ -30,11 +29,6 @@ CHUNKS_AHEAD = 4
 # Signals that a terminal or a batch system sends to all processes of a command. This process handles them.
 _OF_GROUP = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _END = ()
-
-
-def default_workers() -> int:
-    """Returns the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ordered_map(

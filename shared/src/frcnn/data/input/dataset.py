@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from frcnn.data.input import sources
 from frcnn.data.input.epoch_order import EpochOrder, positions_of_rank, shares_of, steps_per_epoch
-from frcnn.data.input.image_loader import ImageLoader, options_without_tuning
+from frcnn.data.input.image_loader import ImageLoader, options_of
 from frcnn.data.records.unchanged import FileStates
 from frcnn.data.settings import DataSettings
 
@@ -204,8 +204,7 @@ def _batched(
     # Images have different sizes only with dynamic shape; they are padded to the largest of the batch.
     join = tf.data.Dataset.padded_batch if loader.settings.dynamic else tf.data.Dataset.batch
     batches = join(images, batch_size, drop_remainder=drop_remainder).prefetch(2)
-    options = options_without_tuning()
+    options = options_of(threads)
     options.deterministic = True
-    options.threading.private_threadpool_size = threads
     options.threading.max_intra_op_parallelism = 1
     return batches.with_options(options)

@@ -3,10 +3,9 @@
 H and W are pixels of the network input, C is the number of channels, G = max_objects_num_per_image.
 """
 
-import os
-
 import tensorflow as tf
 
+from frcnn.cpu import usable_cores
 from frcnn.data.input import sources
 from frcnn.data.input.preflight import Subject, run_preflight
 from frcnn.data.input.record_reader import MAX_BROKEN_IN_A_ROW, RecordReader
@@ -28,13 +27,18 @@ MIN_SIDE = 1.0
 SEED_STRIDE = 1 << 32
 
 
-def options_without_tuning() -> tf.data.Options:
-    """Returns options for a dataset whose parallelism is given.
+def options_of(threads: int) -> tf.data.Options:
+    """Returns options for a dataset with a given number of threads, which are its own.
 
-    The thread that would tune it sleeps for up to a minute at a time. An iterator waits for it at its end.
+    TensorFlow's threads may be too few: `run_operations_in_turn` leaves one. The thread that would tune the
+    dataset sleeps for up to a minute at a time, and an iterator waits for it at its end.
+
+    Args:
+        threads: Number of threads.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
+    options.threading.private_threadpool_size = threads
     return options
 
 
@@ -215,14 +219,14 @@ class ImageLoader:
         if self.stream is not None:
             self.stream.follow(lambda: iter(range(count)))
         numbers = tf.data.Dataset.range(count)
-        threads = max(1, os.cpu_count() or 1)
+        threads = usable_cores()
         read = numbers.interleave(
             tf.autograph.experimental.do_not_convert(
                 lambda n: self.reader.attempts(n, 1).take(1).map(self._checked)
             ),
             cycle_length=threads,
             num_parallel_calls=threads,
-        ).with_options(options_without_tuning())
+        ).with_options(options_of(threads))
         broken = sorted(set(range(count)) - {int(n) for n in read.as_numpy_iterator()})
         if self.stream is not None and self.stream.failure is not None:
             raise self.stream.failure
