@@ -2,13 +2,14 @@
 
 import itertools
 import logging
+import os
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
-from frcnn.data.input.dataset import training_dataset, validation_dataset
+from frcnn.data.input.dataset import training_dataset, validation_dataset, worker_threads
 from frcnn.data.records.annotations import Label
 from frcnn.errors import DataError
 from frcnn.settings.data import data_settings
@@ -326,3 +327,10 @@ def test_a_fold_of_empty_files_is_an_error(tmp_path):
     assert training_dataset(data_settings(spec)).size == 2
     with pytest.raises(DataError, match="all empty"):
         validation_dataset(data_settings(spec), batch_size=1)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (6, 3), (64, 16)])
+def test_pipeline_uses_half_of_the_cores_that_the_process_may_use(monkeypatch, cores, threads):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 128)
+    assert worker_threads() == threads

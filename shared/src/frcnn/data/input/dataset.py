@@ -6,12 +6,12 @@ docs/loading.md explains order, sharding, broken images and augmentation.
 
 import dataclasses
 import math
-import os
 from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
+from frcnn.cpu import usable_cores
 from frcnn.data.input import sources
 from frcnn.data.input.epoch_order import EpochOrder, positions_of_rank, shares_of, steps_per_epoch
 from frcnn.data.input.image_loader import ImageLoader, options_of
@@ -190,8 +190,8 @@ def _shares(settings: DataSettings, loader: ImageLoader) -> tuple[int, ...]:
 
 
 def worker_threads() -> int:
-    """Returns the threads per pipeline: half of the cores; the train step uses the others."""
-    return min(MAX_THREADS, max(1, (os.cpu_count() or 2) // 2))
+    """Returns the threads per pipeline: half of the usable cores; the train step uses the others."""
+    return min(MAX_THREADS, max(1, usable_cores() // 2))
 
 
 def _batched(
