@@ -116,7 +116,7 @@ def test_depth_is_bounded():
 def test_initializers_are_set_aside_and_come_back(archive):
     model, _ = load_model(archive)
     (layer,) = [each for each in model.features.layers if each.name == "conv1"]
-    assert isinstance(layer.kernel_initializer, keras.initializers.GlorotUniform)
+    assert isinstance(layer.kernel_initializer, keras.initializers.VarianceScaling)
     node = {"config": {"name": "a", "kernel_initializer": LAMBDA}}
     with pytest.raises(ModelError, match="Lambda"):
         sanitize_config(node)

@@ -8,9 +8,10 @@ from keras import KerasTensor
 from frcnn.model.layers import BatchNormalization, Conv2D
 from frcnn.model.settings import BackboneOptions as BackboneOptions
 
-# He et al. 2015, by fan-out, which is 9 or 25 for a depthwise kernel. Keras's default also divides by the
-# number of channels: the outputs would be smaller than the epsilon of batch normalization, and its moving
-# variance, which starts at 1, would need a thousand steps to match. Until then a detector finds nothing.
+# He et al. 2015, by fan-out. Keras's default, which TAO uses, is smaller. Since normalization undoes the size
+# of a kernel, each step of the optimizer then turns it further, which is too far at the usual learning rates
+# (docs/adr/0087-initial-weights.md). For depthwise kernels, whose fan-out is 9 or 25, Keras's default also
+# divides by the number of channels: the outputs would be smaller than the epsilon of batch normalization.
 INITIALIZER: dict[str, Any] = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
 
 
@@ -65,6 +66,7 @@ def conv_bn(
         Normalized feature map.
     """
     conv_options.setdefault("use_bias", options.use_bias)
+    conv_options.setdefault("kernel_initializer", INITIALIZER)
     trainable = block not in options.freeze_blocks
     conv = Conv2D(filters, kernel, strides=strides, trainable=trainable, name=names[0], **conv_options)
     given = {} if epsilon is None else {"epsilon": epsilon}

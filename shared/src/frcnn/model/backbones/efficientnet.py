@@ -131,9 +131,7 @@ class EfficientNet:
         **options: Any,
     ) -> KerasTensor:
         """Applies a convolution and batch normalization."""
-        return conv_bn(
-            x, self.options, block, names, filters, kernel, strides, kernel_initializer=INITIALIZER, **options
-        )
+        return conv_bn(x, self.options, block, names, filters, kernel, strides, **options)
 
     def _activate(self, x: KerasTensor, name: str) -> KerasTensor:
         return keras.layers.Activation(self.options.activation or "swish", name=name)(x)
