@@ -27,10 +27,10 @@ from benchmarks.accuracy import SPLITS, make_job, mean_ap, scenes_of
 from benchmarks.accuracy_job import Job, Rows
 from benchmarks.accuracy_ours import prepare, rows_of, spec_text
 from frcnn.data.transforms import preprocess
-from frcnn.model import build, faster_rcnn
+from frcnn.model import faster_rcnn
 from frcnn.model.backbones import mobilenet_v2
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.layers import BatchNormalization, Conv2D
+from frcnn.model.layers import BatchNormalization
 from frcnn.ops.roi_pool import crop_and_resize
 from frcnn.settings.training import training_run
 from frcnn.spec import Experiment, load_experiment
@@ -73,35 +73,13 @@ def epsilon() -> contextlib.AbstractContextManager[None]:
     return replaced(BatchNormalization, "__init__", small)
 
 
-def rpn_init() -> contextlib.AbstractContextManager[None]:
-    """Initial kernels of the RPN with a standard deviation of 0.01."""
-
-    def small(filters: int, kernel: int, **options: Any) -> Conv2D:
-        return Conv2D(
-            filters, kernel, kernel_initializer=keras.initializers.RandomNormal(0.0, 0.01), **options
-        )
-
-    return replaced(build, "Conv2D", small)
-
-
 def four_samples() -> contextlib.AbstractContextManager[None]:
     """Four bilinear samples per bin of a pooled RoI."""
 
-    def pooled(features: tf.Tensor, rois: tf.Tensor, *rest: Any) -> tf.Tensor:
+    def pooled(features: tf.Tensor, rois: tf.Tensor, *rest: Any, by_stride: bool) -> tf.Tensor:
         height, width, size, stride = rest
-        crops = crop_and_resize(features, rois, height, width, 2 * size, stride)
+        crops = crop_and_resize(features, rois, height, width, 2 * size, stride, by_stride=by_stride)
         return tf.nn.avg_pool2d(crops, 2, 2, "VALID")
-
-    return replaced(faster_rcnn, "crop_and_resize", pooled)
-
-
-def stride_crop() -> contextlib.AbstractContextManager[None]:
-    """Crops whose positions on the feature map are those in the image divided by the stride."""
-
-    def pooled(features: tf.Tensor, rois: tf.Tensor, *rest: Any) -> tf.Tensor:
-        size, stride = rest[2:]
-        rows, columns = ((side - 1) * stride + 1 for side in features.shape[1:3])
-        return crop_and_resize(features, rois, rows, columns, size, stride)
 
     return replaced(faster_rcnn, "crop_and_resize", pooled)
 
@@ -117,7 +95,7 @@ def antialias() -> contextlib.AbstractContextManager[None]:
 
 
 TRAITS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
-    each.__name__: each for each in (relu6, epsilon, rpn_init, four_samples, stride_crop, antialias)
+    each.__name__: each for each in (relu6, epsilon, four_samples, antialias)
 }
 
 

@@ -100,22 +100,56 @@ def test_graph_mode_agrees_with_eager_and_shapes_are_static():
     assert static_shapes(crop, *inputs) == [(8, 7, 7, 3)]
 
 
-def test_crops_do_not_depend_on_how_much_the_image_was_padded():
+@pytest.mark.parametrize("by_stride", [False, True])
+def test_crops_do_not_depend_on_how_much_the_image_was_padded(by_stride):
     rng = np.random.default_rng(8)
     sizes = [(96, 160), (90, 50), (33, 160)]
     padded = rng.normal(size=(3, 9, 12, 4)).astype(np.float32)
     rois = np.stack([draw.random_boxes(rng, 20, *size, sides=(0.5, 30)) for size in sizes])
     rois[:, 0] = [[0, 0, height - 1, width - 1] for height, width in sizes]
     heights, widths = tf.transpose(tf.constant(sizes))
-    crops = np.reshape(crop_and_resize(padded, rois, heights, widths, 7), (3, 20, 7, 7, 4))
+    crops = np.reshape(
+        crop_and_resize(padded, rois, heights, widths, 7, by_stride=by_stride), (3, 20, 7, 7, 4)
+    )
     for image, (height, width) in enumerate(sizes):
         own = padded[image : image + 1, : -(-height // 16), : -(-width // 16)]
-        alone = crop_and_resize(own, rois[image : image + 1], height, width, 7)
+        alone = crop_and_resize(own, rois[image : image + 1], height, width, 7, by_stride=by_stride)
         np.testing.assert_allclose(crops[image], alone, atol=2e-5)
 
 
-def test_an_image_of_one_pixels_height_gives_finite_crops():
+@pytest.mark.parametrize("by_stride", [False, True])
+def test_an_image_of_one_pixels_height_gives_finite_crops(by_stride):
     maps = np.ones((1, 4, 8, 2), np.float32)
     rois = np.float32([[[0, 0, 0, 0], [0, 10, 0, 100]]])
-    crops = crop_and_resize(maps, rois, tf.constant([1]), tf.constant([128]), 3)
+    crops = crop_and_resize(maps, rois, tf.constant([1]), tf.constant([128]), 3, by_stride=by_stride)
     np.testing.assert_array_equal(crops, 1.0)
+
+
+def test_by_stride_a_ramp_is_sampled_at_the_position_divided_by_the_stride():
+    ramp = np.broadcast_to(np.arange(6, dtype=np.float32)[None, :, None, None], (1, 6, 10, 1))
+    rois = np.float32([[[16, 0, 48, 80], [60, 0, 95, 80]]])
+    crops = crop_and_resize(ramp, rois, HEIGHT, WIDTH, 3, by_stride=True)
+    # Rows 0 .. 5 are pixels 0, 16 .. 80; below 80 there is only the last row.
+    expected = [[1.0, 2.0, 3.0], [3.75, 4.375, 5.0]]
+    np.testing.assert_allclose(crops[:, :, 1, 0], expected, atol=1e-4)
+
+
+def test_crops_by_stride_agree_with_numpy():
+    rng = np.random.default_rng(13)
+    maps = features(rng, 1)
+    rois = draw.random_boxes(rng, 30, 80, 144, sides=(0.5, 70))
+    crops = crop_and_resize(maps, rois[None], HEIGHT, WIDTH, 7, by_stride=True)
+    # Without the flag, an image of 81 x 145 px has its last pixels where this one has pixels 80 and 144.
+    expected = reference.crop_and_resize(maps[0], rois, height=81, width=145, size=7)
+    np.testing.assert_allclose(crops, expected, atol=2e-4)
+
+
+def test_by_stride_an_object_has_the_same_crop_anywhere_in_the_image():
+    tile = np.random.default_rng(14).normal(size=(1, 2, 2, 3))
+    maps = np.tile(tile, (1, 3, 5, 1)).astype(np.float32)
+    rois = np.float32([[[3, 5, 40, 44], [3, 101, 40, 140], [35, 101, 72, 140]]])
+    crops = crop_and_resize(maps, rois, HEIGHT, WIDTH, 7, by_stride=True).numpy()
+    np.testing.assert_allclose(crops[1:], np.broadcast_to(crops[0], crops[1:].shape), atol=1e-4)
+    # As in TAO, the same object looks different at the other end of the image.
+    shifted = crop_and_resize(maps, rois, HEIGHT, WIDTH, 7).numpy()
+    assert np.abs(shifted[1] - shifted[0]).max() > 0.1

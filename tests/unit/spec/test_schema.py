@@ -40,7 +40,7 @@ NUMBERS = {
     "rfcn_mode 12 tf_proposal_layer 13 all_projections 14 use_pooling 15 dropout_rate 17 "
     "drop_connect_rate 18 activation 19",
     "AnchorBoxConfig": "scale 1 ratio 2",
-    "RoiPoolingConfig": "pool_size 1 pool_size_2x 2",
+    "RoiPoolingConfig": "pool_size 1 pool_size_2x 2 positions_by_stride 1060",
     "Activation": "activation_type 1 activation_parameters 2",
     "InputImageConfig": "size_min 1 size_height_width 2 image_channel_mean 3 image_scaling_factor 4 "
     "image_channel_order 5 image_type 6 max_objects_num_per_image 7",

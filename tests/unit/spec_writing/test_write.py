@@ -14,6 +14,7 @@ from frcnn.data.input.dataset import validation_dataset
 from frcnn.data.input.sources import training_sources, validation_sources
 from frcnn.errors import DataError, UsageError
 from frcnn.settings.data import data_settings
+from frcnn.settings.model import geometry_of
 from frcnn.spec import load_dataset_export, load_experiment
 from frcnn.survey.anchors import best_iou
 from tests.support.kitti_folder import CAR, HEIGHT, WIDTH, write_image, write_kitti
@@ -178,6 +179,12 @@ def test_each_choice_has_its_reason_beside_it(drawn, tmp_path):
     for field in fields.split():
         lines = [line for line in text.splitlines() if field in line]
         assert any("#" in line for line in lines), field
+
+
+def test_rois_are_pooled_where_they_are_and_resnet_has_max_pooling(drawn, tmp_path):
+    spec = load_experiment(frcnn.new_spec(drawn, tmp_path / "out", arch="resnet:18").experiment)
+    assert geometry_of(spec).positions_by_stride
+    assert spec.model_config.use_pooling
 
 
 def test_gray_images_get_a_gray_network(tmp_path):

@@ -85,6 +85,10 @@ def test_the_same_spec_has_no_changes(tmp_path, caplog):
         ("model_config.use_bias", "use_bias: true"),
         ("model_config.freeze_bn", "freeze_bn: true"),
         ("model_config.roi_pooling_config.pool_size_2x", "roi_pooling_config { pool_size_2x: true }"),
+        (
+            "model_config.roi_pooling_config.positions_by_stride",
+            "roi_pooling_config { positions_by_stride: true }",
+        ),
         ("model_config.arch", "arch: 'resnet:18'"),
     ],
 )

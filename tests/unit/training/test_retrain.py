@@ -115,6 +115,14 @@ def test_anchors_and_coding_become_the_specs_and_are_named(pruned, caplog):
     assert "ratios" not in caplog.text
 
 
+def test_the_position_of_pooled_rois_becomes_the_specs_and_is_named(pruned, caplog):
+    _path, spec = pruned
+    pool = dataclasses.replace(spec.model_config.roi_pooling_config, positions_by_stride=True)
+    model, _wanted = retrained(pruned, model={"roi_pooling_config": pool})
+    assert model.geometry.positions_by_stride
+    assert "positions_by_stride were False, the spec says True" in caplog.text
+
+
 @pytest.mark.parametrize("freeze", [True, False])
 def test_freeze_bn_is_applied(pruned, freeze):
     model, _ = retrained(pruned, model={"freeze_bn": freeze})

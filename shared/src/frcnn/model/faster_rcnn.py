@@ -158,7 +158,9 @@ class FasterRCNN(keras.Model):
             Tuple of class probabilities, float32 `[B, R, C + 1]`, and box deltas, float32 `[B, R, C, 4]`.
         """
         geometry = self.geometry
-        crops = crop_and_resize(features, rois, *size, geometry.crop_size, geometry.stride)
+        crops = crop_and_resize(
+            features, rois, *size, geometry.crop_size, geometry.stride, by_stride=geometry.positions_by_stride
+        )
         probabilities, codes = self.roi_head(crops, training=training)
         count, classes = rois.shape[1], len(geometry.class_names)
         probabilities = tf.reshape(tf.cast(probabilities, tf.float32), [-1, count, classes + 1])

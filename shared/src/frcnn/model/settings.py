@@ -41,6 +41,8 @@ class Geometry(_Jsonable):
         min_side: With dynamic shape, length of the shorter side, px; less if the longer side would exceed
             `max_side`.
         max_side: With dynamic shape, maximum length of the longer side, px; 0 for no limit.
+        positions_by_stride: Whether RoIs are pooled at their position divided by the stride. Otherwise the
+            last pixel of an image lies at the last cell of the feature map.
     """
 
     height: int | None
@@ -54,6 +56,7 @@ class Geometry(_Jsonable):
     stride: int = 16
     min_side: int = 0
     max_side: int = 0
+    positions_by_stride: bool = False
 
     @property
     def dynamic(self) -> bool:

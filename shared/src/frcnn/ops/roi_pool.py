@@ -11,13 +11,20 @@ LARGEST_COORDINATE = 1.0 - 1e-6
 
 
 def crop_and_resize(
-    features: tf.Tensor, rois: tf.Tensor, height: Side, width: Side, size: int, stride: int = 16
+    features: tf.Tensor,
+    rois: tf.Tensor,
+    height: Side,
+    width: Side,
+    size: int,
+    stride: int = 16,
+    *,
+    by_stride: bool = False,
 ) -> tf.Tensor:
     """Crops one patch of the feature map per RoI.
 
     Sample i of a side is at `y1 + i * (y2 - y1) / (size - 1)`. Image row 0 maps to feature map row 0, and
     image row `height - 1` to the last row of the map that shows the image, so the amount of padding has
-    no effect.
+    no effect. With `by_stride`, image row y maps to row `y / stride`, but to no later row than the last.
 
     Args:
         features: Feature maps, `[B, h, w, D]`.
@@ -25,17 +32,18 @@ def crop_and_resize(
         height: Height of the images, px.
         width: Width of the images, px.
         size: Cells per side of a crop.
-        stride: Pixels per cell; used only if images have their own sizes.
+        stride: Pixels per cell; used only with `by_stride` or if images have their own sizes.
+        by_stride: Whether positions on the map are those in the image divided by the stride.
 
     Returns:
         Crops, float32 `[B * R, size, size, D]`. No gradient flows into `rois`.
     """
     limit = last_index([height, width] * 2, rank=3)
-    if isinstance(height, int):
-        boxes = tf.minimum(tf.stop_gradient(rois) / limit, LARGEST_COORDINATE)
-    else:
-        # Images of one pixel and maps of one row are valid: 0 / 0 counts as 0.
-        boxes = tf.minimum(tf.math.divide_no_nan(tf.stop_gradient(rois), limit), LARGEST_COORDINATE)
+    if by_stride:
+        limit = last_index(_own_cells(features, height, width, stride) * 2, rank=3) * stride
+    # Images of one pixel and maps of one row are valid: there, 0 / 0 counts as 0.
+    boxes = tf.minimum(tf.math.divide_no_nan(tf.stop_gradient(rois), limit), LARGEST_COORDINATE)
+    if not isinstance(height, int):
         boxes *= _share_of_map(features, height, width, stride)
     owner = tf.repeat(tf.range(dimension(rois, 0)), rois.shape[1])
     return tf.image.crop_and_resize(
@@ -45,7 +53,16 @@ def crop_and_resize(
 
 def _share_of_map(features: tf.Tensor, height: Side, width: Side, stride: int) -> tf.Tensor:
     """Returns each image's extent relative to the map, in steps between cells, `[B, 1, 4]`."""
-    cells = tf.shape(features)[1:3]
-    own = [tf.minimum(cells_of(side, stride), cells[axis]) for axis, side in enumerate((height, width))]
-    steps = tf.cast(tf.tile(cells - 1, [2]), tf.float32)
+    own = _own_cells(features, height, width, stride)
+    steps = tf.cast(tf.tile(tf.shape(features)[1:3] - 1, [2]), tf.float32)
     return tf.math.divide_no_nan(last_index(own * 2, rank=3), steps)
+
+
+def _own_cells(features: tf.Tensor, height: Side, width: Side, stride: int) -> list[Side]:
+    """Returns the rows and columns of the map that show each image."""
+    cells = [dimension(features, axis) for axis in (1, 2)]
+    if isinstance(height, int):
+        return cells
+    return [
+        tf.minimum(cells_of(side, stride), count) for side, count in zip((height, width), cells, strict=True)
+    ]

@@ -86,6 +86,7 @@ def geometry_of(spec: Experiment) -> Geometry:
         scales=tuple(model.anchor_box_config.scale),
         ratios=tuple(model.anchor_box_config.ratio),
         crop_size=pool.pool_size * (2 if pool.pool_size_2x else 1),
+        positions_by_stride=pool.positions_by_stride,
         class_names=tuple(spec.class_names),
         code_weights=tuple(training.classifier_regr_std[key] for key in "xywh"),  # type: ignore[arg-type]
         stride=model.rpn_stride,

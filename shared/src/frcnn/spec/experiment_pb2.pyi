@@ -934,28 +934,38 @@ class RoiPoolingConfig(_message.Message):
 
     POOL_SIZE_FIELD_NUMBER: _builtins.int
     POOL_SIZE_2X_FIELD_NUMBER: _builtins.int
+    POSITIONS_BY_STRIDE_FIELD_NUMBER: _builtins.int
     pool_size: _builtins.int
     """Height and width of a pooled RoI. [unit: cells; range: > 0; default: 7]"""
     pool_size_2x: _builtins.bool
     """Pool to 2 * pool_size and downsample in the head. [default: false]"""
+    positions_by_stride: _builtins.bool
+    """Pool at the position of the RoI divided by the stride, as in RoIAlign. false: stretch the feature map over the
+    image, as TAO does, which shifts RoIs by up to one cell. [default: false]
+    """
     def __init__(
         self,
         *,
         pool_size: _builtins.int | None = ...,
         pool_size_2x: _builtins.bool | None = ...,
+        positions_by_stride: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_pool_size", b"_pool_size", "_pool_size_2x", b"_pool_size_2x", "pool_size", b"pool_size", "pool_size_2x", b"pool_size_2x"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_pool_size", b"_pool_size", "_pool_size_2x", b"_pool_size_2x", "_positions_by_stride", b"_positions_by_stride", "pool_size", b"pool_size", "pool_size_2x", b"pool_size_2x", "positions_by_stride", b"positions_by_stride"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pool_size", b"_pool_size", "_pool_size_2x", b"_pool_size_2x", "pool_size", b"pool_size", "pool_size_2x", b"pool_size_2x"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pool_size", b"_pool_size", "_pool_size_2x", b"_pool_size_2x", "_positions_by_stride", b"_positions_by_stride", "pool_size", b"pool_size", "pool_size_2x", b"pool_size_2x", "positions_by_stride", b"positions_by_stride"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__pool_size: _TypeAlias = _typing.Literal["pool_size"]  # noqa: Y015
     _WhichOneofArgType__pool_size: _TypeAlias = _typing.Literal["_pool_size", b"_pool_size"]  # noqa: Y015
     _WhichOneofReturnType__pool_size_2x: _TypeAlias = _typing.Literal["pool_size_2x"]  # noqa: Y015
     _WhichOneofArgType__pool_size_2x: _TypeAlias = _typing.Literal["_pool_size_2x", b"_pool_size_2x"]  # noqa: Y015
+    _WhichOneofReturnType__positions_by_stride: _TypeAlias = _typing.Literal["positions_by_stride"]  # noqa: Y015
+    _WhichOneofArgType__positions_by_stride: _TypeAlias = _typing.Literal["_positions_by_stride", b"_positions_by_stride"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pool_size) -> _WhichOneofReturnType__pool_size | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pool_size_2x) -> _WhichOneofReturnType__pool_size_2x | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__positions_by_stride) -> _WhichOneofReturnType__positions_by_stride | None: ...
 
 Global___RoiPoolingConfig: _TypeAlias = RoiPoolingConfig  # noqa: Y015
 

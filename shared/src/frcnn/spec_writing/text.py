@@ -82,7 +82,7 @@ def experiment_text(choices: Choices, places: Places) -> str:
         scales=", ".join(f"{value:.1f}" for value in choices.anchors.scales),
         ratios=", ".join(f"{value:.2f}" for value in choices.anchors.ratios),
         rois=choices.rois,
-        use_pooling=_word(choices.pretrained and choices.arch.startswith(("resnet", "vgg:"))),
+        use_pooling=_word(_pools(choices)),
         all_projections=_word(not choices.pretrained and choices.arch == "resnet:10"),
         records=quoted(places.records),
         image_root=quoted(places.image_root),
@@ -150,12 +150,17 @@ def _reasons(choices: Choices) -> dict[str, str]:
             f"below {RPN_MIN_OVERLAP}: {coverage['missed_share']:.1%}; mean IoU {coverage['mean_iou']:.2f}"
         ),
         "pooling_why": "as in torchvision and Keras Applications"
-        if choices.pretrained
+        if _pools(choices)
         else "strides are in the convolutions",
         "batch_why": choices.batch_why,
         "epochs_why": f"{choices.epochs * (facts.images - choices.held_out):,} images seen, from {start}",
         "rate_why": f"for Adam at batch size {choices.batch}{shortest}",
     }
+
+
+def _pools(choices: Choices) -> bool:
+    """Checks whether max pooling replaces strides: in ResNet always, in VGG with pretrained weights."""
+    return choices.arch.startswith("resnet") or bool(choices.pretrained and choices.arch.startswith("vgg:"))
 
 
 def _mapping(choices: Choices) -> str:

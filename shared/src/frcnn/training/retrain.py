@@ -40,7 +40,7 @@ def for_retraining(model: FasterRCNN, run: TrainingRun, path: Path) -> FasterRCN
             raise ModelError(
                 f"{path} has {old} {what}, the spec {new}. The graph fixes this number; change the spec."
             )
-    for what in ("scales", "ratios", "code_weights"):
+    for what in ("scales", "ratios", "code_weights", "positions_by_stride"):
         old, new = getattr(have, what), getattr(wanted, what)
         if old != new:
             log.warning(

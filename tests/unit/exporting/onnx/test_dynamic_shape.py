@@ -6,11 +6,13 @@ import logging
 import numpy as np
 import onnx
 import pytest
+import tensorflow as tf
 
 from frcnn.cli.main import main
 from frcnn.errors import ModelError, UsageError
 from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
 from frcnn.exporting.onnx.image_extent import found_extent
+from frcnn.exporting.onnx.standard_graph import add_roi_pool
 from frcnn.inference.compare import Tolerance, compare_batches, compare_detectors
 from frcnn.inference.onnx import load_onnx_detector
 from frcnn.inference.runtime_choice import RuntimeChoice
@@ -19,6 +21,7 @@ from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.model.settings import Geometry
 from frcnn.ops.anchor_shapes import anchor_grid
+from frcnn.ops.roi_pool import crop_and_resize
 from frcnn.settings.data import image_settings
 from frcnn.settings.exporting import export_settings
 from frcnn.settings.model import detection_settings, expected_model
@@ -133,6 +136,33 @@ def test_anchors_of_the_graph_are_those_of_keras_kind_by_kind():
     shown = np.zeros((4, 6), bool)
     shown[:3, :6] = True
     np.testing.assert_array_equal(scores[0], np.broadcast_to(np.where(shown, 0.5, -1.0), (6, 4, 6)))
+
+
+@pytest.mark.parametrize("by_stride", [False, True])
+def test_roi_pooling_of_images_of_different_sizes_is_that_of_keras(by_stride):
+    geometry = Geometry(
+        None, None, 3, (16.0,), (1.0,), 7, ("car",), min_side=128, positions_by_stride=by_stride
+    )
+    random = np.random.default_rng(2)
+    sizes = np.int32([[40, 81], [64, 96], [1, 60]])
+    features = random.normal(size=(3, 4, 6, 5)).astype(np.float32)
+    corners = np.sort(random.random((3, 30, 2, 2)), axis=2).reshape(3, 30, 4)
+    rois = (corners * (np.tile(sizes, 2)[:, None] - 1)).astype(np.float32)
+    expected = crop_and_resize(
+        features, rois, *tf.unstack(tf.constant(sizes), axis=1), 7, by_stride=by_stride
+    )
+    inputs = {
+        "image_size": sizes,
+        "features": np.ascontiguousarray(features.transpose(0, 3, 1, 2)),
+        "rpn_scores": np.zeros((3, 1, 4, 6), np.float32),
+        "rois": rois,
+    }
+    (found,) = run_stage(
+        lambda graph: add_roi_pool(graph, "features", "rois", found_extent(graph, geometry), geometry, 30),
+        inputs,
+        ["crops"],
+    )
+    np.testing.assert_allclose(found, np.transpose(expected, (0, 3, 1, 2)), atol=1e-4)
 
 
 def test_verify_compares_on_images_of_different_sizes(detector, tmp_path):

@@ -6,7 +6,10 @@ import pytest
 from onnx import helper
 
 from frcnn.exporting.exporter import ExportOptions, export_onnx
+from frcnn.exporting.onnx.plugin_graph import add_positions
+from frcnn.model.settings import Geometry
 from frcnn.settings.exporting import export_settings
+from tests.support.onnx_stages import run_stage
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,22 @@ def test_pooling_takes_features_and_rois(nodes):
     node = nodes["CropAndResize_plugin"]
     assert (node.op_type, list(node.input)) == ("CropAndResizeDynamic", ["features", "rois"])
     assert attributes(node) == {"crop_height": 7, "crop_width": 7}
+
+
+def test_positions_by_stride_are_scaled_before_the_pooling_plugin():
+    geometry = Geometry(
+        96, 160, 3, (16.0,), (1.0,), crop_size=7, class_names=("car",), positions_by_stride=True
+    )
+    pixels = np.float32([[[40, 0, 80, 144], [90, 16, 95, 159]]])[..., None]
+    # The plugins' RoIs are relative to the last pixel.
+    relative = pixels / np.float32([95, 159, 95, 159])[:, None]
+    (found,) = run_stage(
+        lambda graph: graph.add("Identity", add_positions(graph, geometry, 6, 10), output="positions"),
+        {"rois": relative},
+        ["positions"],
+    )
+    rows_and_columns = found[..., 0] * [5, 9, 5, 9]
+    np.testing.assert_allclose(rows_and_columns, [[[2.5, 0, 5, 9], [5, 1, 5, 9]]], atol=1e-4)
 
 
 def test_nms_has_priors_codes_and_scores_in_the_order_it_is_told(nodes):

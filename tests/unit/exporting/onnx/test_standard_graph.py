@@ -1,5 +1,6 @@
 """The exported graph against Keras: the whole, and each hand-built stage where the whole hides its faults."""
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -171,13 +172,15 @@ def awkward_boxes(count):
     return np.clip(corners, 0.0, limit).astype(np.float32)
 
 
-def test_roi_pooling_samples_where_keras_samples():
+@pytest.mark.parametrize("by_stride", [False, True])
+def test_roi_pooling_samples_where_keras_samples(by_stride):
+    geometry = dataclasses.replace(GEOMETRY, positions_by_stride=by_stride)
     features = np.random.default_rng(1).normal(size=(2, ROWS, COLUMNS, 5)).astype(np.float32)
     rois = awkward_boxes(200)
-    expected = crop_and_resize(features, rois, 128, 160, 7).numpy().transpose(0, 3, 1, 2)
+    expected = crop_and_resize(features, rois, 128, 160, 7, by_stride=by_stride).numpy().transpose(0, 3, 1, 2)
     inputs = {"features": np.ascontiguousarray(features.transpose(0, 3, 1, 2)), "rois": rois}
     (found,) = run_stage(
-        lambda graph: add_roi_pool(graph, "features", "rois", EXTENT, 7, 200),
+        lambda graph: add_roi_pool(graph, "features", "rois", EXTENT, geometry, 200),
         inputs,
         ["crops"],
     )

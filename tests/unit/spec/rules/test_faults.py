@@ -38,7 +38,8 @@ def spec_error(path):
         ),
         (
             "pool_size: 7", "xyz: 7", "xyz",
-            "model_config.roi_pooling_config.xyz", "unknown field; expected one of pool_size, pool_size_2x",
+            "model_config.roi_pooling_config.xyz",
+            "unknown field; expected one of pool_size, pool_size_2x, positions_by_stride",
         ),
         (
             SEED, "random_seed: 'x'", "'x'",

@@ -7,6 +7,7 @@ and no clipping to the last pixel, so boxes differ slightly from those of the st
 
 from typing import Any
 
+import numpy as np
 from onnx import TensorProto, helper
 
 from frcnn.exporting.onnx.from_keras import FEATURE_TENSORS, HEAD_TENSORS, Part
@@ -15,6 +16,7 @@ from frcnn.exporting.onnx.standard_graph import MIN_PROPOSAL_SIDE, image_info
 from frcnn.exporting.onnx.tensor_names import INPUT, PLUGIN_OUTPUTS
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.settings import DetectionSettings, Geometry
+from frcnn.ops.roi_pool import LARGEST_COORDINATE
 
 OPSET = 17
 DOMAIN = "trt"
@@ -56,7 +58,7 @@ def plugin_graph(
     graph.add_part(features.graph, "bb/", {features.inputs[0]: INPUT}, tensors)
     _add_proposal(graph, geometry, settings)
     count, size = settings.proposals.post_nms, geometry.crop_size
-    crops = _add_crops(graph, geometry, depth)
+    crops = _add_crops(graph, geometry, model.features.outputs[0].shape[1:])
     # Shape inference stops at plugins.
     graph.declare("rois", TensorProto.FLOAT, [batch, count, 4, 1])
     graph.declare("roi_crops", TensorProto.FLOAT, [batch, count, depth, size, size])
@@ -94,12 +96,12 @@ def _add_proposal(graph: GraphBuilder, geometry: Geometry, settings: DetectionSe
     )
 
 
-def _add_crops(graph: GraphBuilder, geometry: Geometry, depth: int) -> str:
+def _add_crops(graph: GraphBuilder, geometry: Geometry, map_shape: tuple[int, int, int]) -> str:
     """Adds crops, `[B * R, D, P, P]`, from the plugin's `[B, R, D, P, P]`."""
-    size = geometry.crop_size
+    size, (rows, columns, depth) = geometry.crop_size, map_shape
     crops = graph.add(
         "CropAndResizeDynamic",
-        *("features", "rois"),
+        *("features", add_positions(graph, geometry, rows, columns)),
         name="CropAndResize_plugin",
         output="roi_crops",
         domain=DOMAIN,
@@ -107,6 +109,26 @@ def _add_crops(graph: GraphBuilder, geometry: Geometry, depth: int) -> str:
         crop_width=size,
     )
     return graph.add("Reshape", crops, ints([-1, depth, size, size]), output="crops")
+
+
+def add_positions(graph: GraphBuilder, geometry: Geometry, rows: int, columns: int) -> str:
+    """Adds the RoIs relative to the last cell of the map, from `rois`, relative to the image's last pixel.
+
+    Args:
+        graph: Graph to extend.
+        geometry: Geometry of the model.
+        rows: Rows of the feature map.
+        columns: Columns of the feature map.
+
+    Returns:
+        Name of the positions, `yxyx` in 0..1, `[B, R, 4, 1]`.
+    """
+    if not geometry.positions_by_stride:
+        return "rois"
+    sides = ((geometry.height, rows), (geometry.width, columns))
+    shares = [(side - 1) / max(1, (cells - 1) * geometry.stride) for side, cells in sides]  # type: ignore[operator]
+    scaled = graph.add("Mul", "rois", floats(shares * 2)[:, None])
+    return graph.add("Min", scaled, np.float32(LARGEST_COORDINATE))
 
 
 def _add_nms(graph: GraphBuilder, geometry: Geometry, settings: DetectionSettings, score_bits: int) -> None:

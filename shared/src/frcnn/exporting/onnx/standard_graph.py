@@ -55,7 +55,7 @@ def standard_graph(
     with graph.scope("proposals"):
         rois, found = add_proposals(graph, extent, geometry, settings)
     with graph.scope("roi_pool"):
-        crops = add_roi_pool(graph, "features", rois, extent, geometry.crop_size, settings.proposals.post_nms)
+        crops = add_roi_pool(graph, "features", rois, extent, geometry, settings.proposals.post_nms)
     answers = dict(zip(head.outputs, HEAD_TENSORS, strict=True))
     graph.add_part(head.graph, "hd/", {head.inputs[0]: crops}, answers)
     with graph.scope("detections"):
@@ -112,7 +112,9 @@ def add_proposals(
     return keep_rows(graph, found, gather_rows(graph, candidates, places), output="rois"), found
 
 
-def add_roi_pool(graph: GraphBuilder, features: str, rois: str, extent: Extent, size: int, count: int) -> str:
+def add_roi_pool(
+    graph: GraphBuilder, features: str, rois: str, extent: Extent, geometry: Geometry, count: int
+) -> str:
     """Adds nodes equal to `frcnn.ops.roi_pool`, with a single RoIAlign.
 
     crop_and_resize samples both ends of a side and points evenly between them; RoIAlign, with one sample per
@@ -123,16 +125,16 @@ def add_roi_pool(graph: GraphBuilder, features: str, rois: str, extent: Extent, 
         features: Feature map, `[B, D, h, w]`.
         rois: RoIs, `yxyx`, `[B, R, 4]`.
         extent: Image sizes.
-        size: Cells per side of a crop, P.
+        geometry: Geometry of the model; a crop has P cells per side.
         count: Number of RoIs per image, R.
 
     Returns:
         Name of the crops, `[B * R, D, P, P]`.
     """
-    add, limit = graph.add, extent.limit
-    if isinstance(limit, str):
-        limit = add("Max", limit, np.float32(1.0))  # an image may be one pixel high
-    relative = add("Min", add("Div", rois, limit), np.float32(LARGEST_COORDINATE))
+    add, size = graph.add, geometry.crop_size
+    relative = add(
+        "Min", add("Div", rois, _crop_limit(graph, extent, geometry)), np.float32(LARGEST_COORDINATE)
+    )
     on_map = add("Mul", relative, extent.last_cell)
     first, last = graph.add_many("Split", 2, on_map, axis=-1, num_outputs=2)
     half_step = add("Mul", add("Sub", last, first), np.float32(0.5 / (size - 1) if size > 1 else 0.0))
@@ -155,6 +157,16 @@ def add_roi_pool(graph: GraphBuilder, features: str, rois: str, extent: Extent, 
         sampling_ratio=1,
         spatial_scale=1.0,
     )
+
+
+def _crop_limit(graph: GraphBuilder, extent: Extent, geometry: Geometry) -> Operand:
+    """Returns y, x, y, x of the position in the image that lies at the last cell, px, at least 1."""
+    limit = extent.last_cell if geometry.positions_by_stride else extent.limit
+    factor = np.float32(geometry.stride if geometry.positions_by_stride else 1.0)
+    # An image may be one pixel high, and a map one cell.
+    if isinstance(limit, str):
+        return graph.add("Max", graph.add("Mul", limit, factor), np.float32(1.0))
+    return np.maximum(np.multiply(limit, factor), np.float32(1.0))
 
 
 def add_detections(

@@ -69,10 +69,11 @@ class AnchorBoxConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RoiPoolingConfig:
-    """Size of the pooled RoIs."""
+    """Size and position of the pooled RoIs."""
 
     pool_size: Count = 7
     pool_size_2x: bool = False
+    positions_by_stride: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
