@@ -12,7 +12,10 @@ from frcnn.errors import ModelError
 from frcnn.exporting.record import ExportRecord
 
 # A standard graph does not depend on anchors, and True is the number 1.
-ACCEPTED = (("scales", []), ("ratios", []), ("auto_resize", True), ("visualize_threshold", True))
+ACCEPTED = (
+    *(("scales", []), ("ratios", []), ("positions_by_stride", True)),
+    *(("auto_resize", True), ("visualize_threshold", True)),
+)
 
 
 def paths_in(record, path=()):

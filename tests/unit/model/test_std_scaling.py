@@ -100,3 +100,9 @@ def test_it_multiplies_the_box_loss_of_the_rpn_and_no_other(spec, scaling):
 def test_files_of_before_load_without_their_scaling():
     config = Geometry(128, 160, 3, (32.0,), (1.0,), 7, ("car",)).to_config()
     assert Geometry.from_config({**config, "std_scaling": 4.0}) == Geometry.from_config(config)
+
+
+def test_files_of_before_keep_the_position_of_their_rois():
+    config = Geometry(128, 160, 3, (32.0,), (1.0,), 7, ("car",)).to_config()
+    del config["positions_by_stride"]
+    assert not Geometry.from_config(config).positions_by_stride
