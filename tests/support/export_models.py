@@ -14,8 +14,8 @@ from frcnn.settings.model import model_settings
 from frcnn.spec import Experiment, load_experiment
 from tests.support.task_spec import make_dynamic, write_spec
 
-# Kernels of the RPN and the last layers are larger than a fresh detector's, whose outputs are nearly equal for
-# all boxes. The others are evenly distributed, which 8 bits resolve best, so that rounding does not hide faults.
+# Kernels of the RPN and the last layers are larger than a fresh detector's, whose outputs are nearly equal
+# for all boxes. The others are evenly distributed, which 8 bits resolve best: rounding must not hide faults.
 LARGE = "glorot_uniform"
 EVEN = {
     "class_name": "VarianceScaling",
