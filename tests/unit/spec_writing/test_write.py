@@ -187,6 +187,12 @@ def test_rois_are_pooled_where_they_are_and_resnet_has_max_pooling(drawn, tmp_pa
     assert spec.model_config.use_pooling
 
 
+def test_resnet101_which_always_has_max_pooling_gets_no_field_without_effect(drawn, tmp_path, caplog):
+    spec = load_experiment(frcnn.new_spec(drawn, tmp_path / "out", arch="resnet101").experiment)
+    assert not spec.model_config.use_pooling
+    assert "use_pooling" not in caplog.text
+
+
 def test_gray_images_get_a_gray_network(tmp_path):
     for number in range(6):
         write_image(tmp_path / f"set/images/{number}.png", 128, 160)

@@ -38,9 +38,10 @@ def crop_and_resize(
     Returns:
         Crops, float32 `[B * R, size, size, D]`. No gradient flows into `rois`.
     """
-    limit = last_index([height, width] * 2, rank=3)
     if by_stride:
         limit = last_index(_own_cells(features, height, width, stride) * 2, rank=3) * stride
+    else:
+        limit = last_index([height, width] * 2, rank=3)
     # Images of one pixel and maps of one row are valid: there, 0 / 0 counts as 0.
     boxes = tf.minimum(tf.math.divide_no_nan(tf.stop_gradient(rois), limit), LARGEST_COORDINATE)
     if not isinstance(height, int):

@@ -160,7 +160,7 @@ def _reasons(choices: Choices) -> dict[str, str]:
 
 def _pools(choices: Choices) -> bool:
     """Checks whether max pooling replaces strides: in ResNet always, in VGG with pretrained weights."""
-    return choices.arch.startswith("resnet") or bool(choices.pretrained and choices.arch.startswith("vgg:"))
+    return choices.arch.startswith(("resnet:", "vgg:") if choices.pretrained else "resnet:")
 
 
 def _mapping(choices: Choices) -> str:

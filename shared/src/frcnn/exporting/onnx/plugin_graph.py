@@ -52,16 +52,16 @@ def plugin_graph(
         ONNX ModelProto.
     """
     geometry = model.geometry
-    depth = model.features.outputs[0].shape[-1]
+    map_shape = model.features.outputs[0].shape[1:]
     graph = GraphBuilder()
     tensors = dict(zip(features.outputs, FEATURE_TENSORS, strict=True))
     graph.add_part(features.graph, "bb/", {features.inputs[0]: INPUT}, tensors)
     _add_proposal(graph, geometry, settings)
     count, size = settings.proposals.post_nms, geometry.crop_size
-    crops = _add_crops(graph, geometry, model.features.outputs[0].shape[1:])
+    crops = _add_crops(graph, geometry, map_shape)
     # Shape inference stops at plugins.
     graph.declare("rois", TensorProto.FLOAT, [batch, count, 4, 1])
-    graph.declare("roi_crops", TensorProto.FLOAT, [batch, count, depth, size, size])
+    graph.declare("roi_crops", TensorProto.FLOAT, [batch, count, map_shape[-1], size, size])
     answers = dict(zip(head.outputs, HEAD_TENSORS, strict=True))
     graph.add_part(head.graph, "hd/", {head.inputs[0]: crops}, answers)
     _add_nms(graph, geometry, settings, score_bits)

@@ -161,12 +161,13 @@ def add_roi_pool(
 
 def _crop_limit(graph: GraphBuilder, extent: Extent, geometry: Geometry) -> Operand:
     """Returns y, x, y, x of the position in the image that lies at the last cell, px, at least 1."""
-    limit = extent.last_cell if geometry.positions_by_stride else extent.limit
-    factor = np.float32(geometry.stride if geometry.positions_by_stride else 1.0)
+    limit = extent.limit
+    if geometry.positions_by_stride:
+        last, stride = extent.last_cell, np.float32(geometry.stride)
+        limit = graph.add("Mul", last, stride) if isinstance(last, str) else np.multiply(last, stride)
     # An image may be one pixel high, and a map one cell.
-    if isinstance(limit, str):
-        return graph.add("Max", graph.add("Mul", limit, factor), np.float32(1.0))
-    return np.maximum(np.multiply(limit, factor), np.float32(1.0))
+    one = np.float32(1.0)
+    return graph.add("Max", limit, one) if isinstance(limit, str) else np.maximum(limit, one)
 
 
 def add_detections(

@@ -9,9 +9,9 @@ from frcnn.model.layers import BatchNormalization, Conv2D
 from frcnn.model.settings import BackboneOptions as BackboneOptions
 
 # He et al. 2015, by fan-out. Keras's default, which TAO uses, is smaller. Since normalization undoes the size
-# of a kernel, each step of the optimizer then turns it further, which is too far at the usual learning rates
-# (docs/adr/0087-initial-weights.md). For depthwise kernels, whose fan-out is 9 or 25, Keras's default also
-# divides by the number of channels: the outputs would be smaller than the epsilon of batch normalization.
+# of a kernel, each step of the optimizer then turns it further (docs/adr/0087-initial-weights.md). For
+# depthwise kernels, whose fan-out is 9 or 25, Keras's default also divides by the number of channels: the
+# outputs would be smaller than the epsilon of batch normalization.
 INITIALIZER: dict[str, Any] = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
 
 
